@@ -1,0 +1,1 @@
+"""What people write: models per kind, their checks, and the CRDs made from them."""

@@ -1,0 +1,1 @@
+"""From trigger specs to readings: authentication, shared polling, push."""

@@ -1,0 +1,1 @@
+"""The embedded cluster: an in-memory Kubernetes API server, workloads, load."""

@@ -1,0 +1,1 @@
+"""Asyncio mechanics without Kubernetes: clock, backoff, work queue, supervision, throttling."""

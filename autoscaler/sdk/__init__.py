@@ -1,0 +1,1 @@
+"""What a scaler may import, and nothing else of the service."""
