@@ -1,0 +1,51 @@
+"""Options, fixtures and reports shared by all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+_TALLIES: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the directory of vectors to replay."""
+    parser.addoption("--vectors", default=None, help="replay the golden vectors below this folder")
+
+
+@pytest.fixture
+def record_tally(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """Collect what a golden test counted, for the closing summary."""
+    counted: dict[str, Any] = {}
+    yield counted
+    request.node.user_properties.extend(
+        ("tally", (name, t.passed, t.failed, dict(t.differing), dict(t.not_covered)))
+        for name, t in counted.items()
+    )
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the counts of golden cases: passed, differing by rule, not yet covered."""
+    rows = [
+        value
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for key, value in getattr(report, "user_properties", ())
+        if key == "tally"
+    ]
+    if not rows:
+        return
+    terminalreporter.section("golden vectors")
+    for name, passed, failed, differing, not_covered in sorted(rows):
+        extra = "".join(f"; {n} differ: {rule}" for rule, n in sorted(differing.items()))
+        extra += "".join(f"; {n} not covered: {why}" for why, n in sorted(not_covered.items()))
+        terminalreporter.write_line(f"{name}: {passed} passed, {failed} failed{extra}")
+    totals = [sum(column) for column in zip(*((r[1], r[2]) for r in rows), strict=True)]
+    differing = sum(sum(r[3].values()) for r in rows)
+    uncovered = sum(sum(r[4].values()) for r in rows)
+    terminalreporter.write_line(
+        f"all: {totals[0]} passed, {totals[1]} failed, {differing} differing by rule, "
+        f"{uncovered} not yet covered"
+    )
