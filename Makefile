@@ -1,0 +1,54 @@
+# Every target installs what it needs: `make demo` and `make test` work on a fresh clone.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help setup servers check format test demo bench crds requirements clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Flyball needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: $(INSTALLED) ## Create .venv with everything pinned
+
+servers: ## Install the real servers the tests talk to (Debian, as root; otherwise names them)
+	@.ci/install-debian-packages
+
+check: $(INSTALLED) ## Format, lint, types, import rules, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/flyball crds --check deploy/crds
+
+format: $(INSTALLED) ## Format and fix what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: $(INSTALLED) servers ## All tests, with real servers where this machine has them
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+demo: $(INSTALLED) ## Controller and embedded cluster under a day of load, live, until Ctrl-C
+	@$(BIN)/flyball demo $(DEMO_ARGS)
+
+bench: $(INSTALLED) servers ## Benchmarks: ratios against a named baseline of the same run
+	$(BIN)/python benchmarks/decide.py
+	$(BIN)/python benchmarks/grouped_reads.py
+
+crds: $(INSTALLED) ## Write deploy/crds from the API models
+	$(BIN)/flyball crds --output deploy/crds
+
+requirements: $(INSTALLED) ## Re-pin requirements/ from pyproject.toml
+	.ci/compile-requirements
+
+clean: ## Remove what the other targets made
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
