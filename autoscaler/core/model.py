@@ -223,6 +223,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         key: ``namespace/name`` of the scaling object, for messages.
+        scale_target: ``apps/v1.Deployment namespace/name`` of the target, for messages.
         min_replicas: ``minReplicaCount``, >= 0.
         max_replicas: ``maxReplicaCount``, >= min.
         idle_replicas: Replicas while nothing is active, < min; None = min (or zero when min is 0).
@@ -233,6 +234,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     key: str = ""
+    scale_target: str = ""
     min_replicas: int = 0
     max_replicas: int = 100
     idle_replicas: int | None = None
