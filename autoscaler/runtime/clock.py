@@ -85,3 +85,8 @@ class ScaledClock:
     def monotonic(self) -> float:
         """Return compressed seconds."""
         return self._base.monotonic() * self.speed
+
+
+def loop_seconds(clock: Clock, seconds: float) -> float:
+    """Return how long the event loop has to wait for ``seconds`` of ``clock`` to pass."""
+    return seconds / clock.speed if isinstance(clock, ScaledClock) else seconds

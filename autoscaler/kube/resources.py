@@ -1,0 +1,170 @@
+"""Which REST path an object lives at: well-known resources, and discovery for the others."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+import msgspec
+
+from autoscaler.errors import ConfigError, NotFound
+
+if TYPE_CHECKING:
+    from autoscaler.kube.transport import KubeClient
+
+UNKNOWN_KIND_SECONDS = 10.0
+"""How long a kind that does not exist is not asked for again; its CRD may appear any time."""
+
+
+class Resource(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of object and where the API serves it.
+
+    Attributes:
+        group: Empty for core/v1.
+        plural: The path segment, e.g. ``deployments``.
+        has_scale: Whether it has the scale subresource.
+    """
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+    has_scale: bool = False
+
+    @property
+    def api_version(self) -> str:
+        """``group/version``, or just the version for core."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(
+        self, namespace: str | None = None, name: str | None = None, subresource: str | None = None
+    ) -> str:
+        """Return the REST path of the collection, an object, or its subresource.
+
+        Args:
+            namespace: None = across all namespaces (collections only) or cluster-scoped.
+            name: None = the collection.
+            subresource: ``scale`` or ``status``.
+        """
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        where = f"/namespaces/{quote(namespace, safe='')}" if self.namespaced and namespace else ""
+        what = f"/{quote(name, safe='')}" if name else ""
+        return f"{root}{where}/{self.plural}{what}" + (f"/{subresource}" if subresource else "")
+
+
+PODS: Final = Resource(group="", version="v1", plural="pods", kind="Pod")
+SECRETS: Final = Resource(group="", version="v1", plural="secrets", kind="Secret")
+CONFIG_MAPS: Final = Resource(group="", version="v1", plural="configmaps", kind="ConfigMap")
+EVENTS: Final = Resource(group="", version="v1", plural="events", kind="Event")
+NODES: Final = Resource(group="", version="v1", plural="nodes", kind="Node", namespaced=False)
+DEPLOYMENTS: Final = Resource(
+    group="apps", version="v1", plural="deployments", kind="Deployment", has_scale=True
+)
+STATEFUL_SETS: Final = Resource(
+    group="apps", version="v1", plural="statefulsets", kind="StatefulSet", has_scale=True
+)
+REPLICA_SETS: Final = Resource(
+    group="apps", version="v1", plural="replicasets", kind="ReplicaSet", has_scale=True
+)
+JOBS: Final = Resource(group="batch", version="v1", plural="jobs", kind="Job")
+LEASES: Final = Resource(group="coordination.k8s.io", version="v1", plural="leases", kind="Lease")
+ENDPOINT_SLICES: Final = Resource(
+    group="discovery.k8s.io", version="v1", plural="endpointslices", kind="EndpointSlice"
+)
+POD_METRICS: Final = Resource(
+    group="metrics.k8s.io", version="v1beta1", plural="pods", kind="PodMetrics"
+)
+
+FLYBALL_GROUP: Final = "flyball.dev"
+KEDA_GROUP: Final = "keda.sh"
+
+
+def _scaling(group: str, plural: str, kind: str, *, namespaced: bool = True) -> Resource:
+    return Resource(
+        group=group, version="v1alpha1", plural=plural, kind=kind, namespaced=namespaced
+    )
+
+
+SCALED_OBJECTS: Final = _scaling(FLYBALL_GROUP, "scaledobjects", "ScaledObject")
+SCALED_JOBS: Final = _scaling(FLYBALL_GROUP, "scaledjobs", "ScaledJob")
+TRIGGER_AUTHENTICATIONS: Final = _scaling(
+    FLYBALL_GROUP, "triggerauthentications", "TriggerAuthentication"
+)
+CLUSTER_TRIGGER_AUTHENTICATIONS: Final = _scaling(
+    FLYBALL_GROUP,
+    "clustertriggerauthentications",
+    "ClusterTriggerAuthentication",
+    namespaced=False,
+)
+
+
+def in_group(resource: Resource, group: str) -> Resource:
+    """Return the same resource served by another group (``keda.sh`` for ``--watch-keda``)."""
+    return msgspec.structs.replace(resource, group=group)
+
+
+_BUILT_IN: Final = {(r.api_version, r.kind): r for r in (DEPLOYMENTS, STATEFUL_SETS, REPLICA_SETS)}
+
+
+class _ApiResource(msgspec.Struct, frozen=True):
+    name: str
+    kind: str = ""
+    namespaced: bool = False
+
+
+class _ApiResourceList(msgspec.Struct, frozen=True):
+    resources: list[_ApiResource] = []
+
+
+_decode_resources = msgspec.json.Decoder(_ApiResourceList).decode
+
+
+class Discovery:
+    """Finds the resource behind an ``apiVersion`` and ``kind``; answers are cached.
+
+    The workloads of ``apps/v1`` are known without asking. A kind found once is served from memory
+    for good; a missing one is asked for again after ``UNKNOWN_KIND_SECONDS``.
+    """
+
+    def __init__(self, client: KubeClient) -> None:
+        self._client = client
+        self._known: dict[tuple[str, str], Resource] = dict(_BUILT_IN)
+        self._asked_at: dict[str, float] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def resolve(self, api_version: str, kind: str, *, needs_scale: bool = False) -> Resource:
+        """Return the resource.
+
+        Args:
+            api_version: ``group/version`` or ``v1``; empty means ``apps/v1``, as in a
+                ``scaleTargetRef``.
+            kind: CamelCase; empty means ``Deployment``.
+            needs_scale: Insist on a scale subresource.
+
+        Raises:
+            ConfigError: The API server serves no such kind, or it has no scale subresource.
+            KubeError: The API server could not be asked.
+        """
+        api_version, kind = api_version or "apps/v1", kind or "Deployment"
+        found = self._known.get((api_version, kind))
+        if found is None:
+            await self._load(api_version, kind)
+            found = self._known.get((api_version, kind))
+        if found is None:
+            raise ConfigError(
+                f"apiVersion {api_version!r}, kind {kind!r}: the API server serves no such kind; "
+                "check the spelling or install its CustomResourceDefinition",
+                field="spec.scaleTargetRef",
+            )
+        if needs_scale and not found.has_scale:
+            raise ConfigError(
+                f"apiVersion {api_version!r}, kind {kind!r} has no scale subresource; name a kind "
+                "that has one, such as Deployment or StatefulSet",
+                field="spec.scaleTargetRef.kind",
+            )
+        return found
+
+    async def _load(self, api_version: str, kind: str) -> None:
+        raise NotImplementedError
