@@ -1,0 +1,179 @@
+"""Polling: every object's metrics are read on time, each source by one task."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import partial
+
+from autoscaler.collect.push import follow
+from autoscaler.collect.readings import ReadingTable
+from autoscaler.collect.settings import CollectorSettings
+from autoscaler.collect.source_loop import Delivery, FetchReport, SourceHealth, SourceLoop
+from autoscaler.collect.subscription import Subscription, subscriptions
+from autoscaler.sdk.scaler import PushScaler, Scaler, SourceContext
+
+
+def _ignore(_: FetchReport) -> None:
+    return
+
+
+class Collector:
+    """Keeps a :class:`ReadingTable` current for all registered objects.
+
+    Reads are grouped by source: whatever is due of one source at one time is one
+    :meth:`Source.fetch` with each distinct query once. Whoever registers decides nothing here;
+    the readings do not wait for reconciling, nor reconciling for them.
+
+    Args:
+        context: Given to sources and push scalers.
+        on_readings: Called with an object's key after new readings of it were stored.
+        rng: Jitter.
+        settings: Bounds.
+        on_fetch: Called after each read of a source.
+    """
+
+    def __init__(
+        self,
+        context: SourceContext,
+        *,
+        on_readings: Callable[[str], None],
+        rng: random.Random,
+        settings: CollectorSettings | None = None,
+        on_fetch: Callable[[FetchReport], None] = _ignore,
+    ) -> None:
+        self._context = context
+        self._on_readings = on_readings
+        self._rng = rng
+        self._settings = settings or CollectorSettings()
+        self._on_fetch = on_fetch
+        self._limiter = asyncio.Semaphore(self._settings.concurrent_sources)
+        self._sources: dict[Hashable, SourceLoop] = {}
+        self._objects: dict[str, list[Subscription]] = {}
+        self._pushes: dict[str, list[asyncio.Task[None]]] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self.readings = ReadingTable()
+
+    def register(self, key: str, scalers: Sequence[Scaler], interval_seconds: float) -> None:
+        """Read an object's metrics every ``interval_seconds``, the new or changed ones at once.
+
+        Replaces an earlier registration of ``key``. Metrics that ask the same as before keep their
+        readings and are not read early.
+
+        Raises:
+            ConfigError: A source cannot be built; the earlier registration stays.
+        """
+        wanted = [one for scaler in scalers for one in subscriptions(key, scaler, interval_seconds)]
+        self._open_sources(wanted)
+        before = {one.metric: one for one in self._objects.get(key, ())}
+        fresh = [
+            one
+            for one in wanted
+            if one.metric not in before or not one.asks_the_same(before[one.metric])
+        ]
+        self.readings.open(key, [one.metric for one in wanted])
+        self.readings.forget(key, [one.metric for one in fresh])
+        self._objects[key] = wanted
+        for one in wanted:
+            self._sources[one.source_key].add(one)
+        for one in fresh:
+            self._sources[one.source_key].ask([one])
+        self._release(before.values())
+        self._restart_pushes(key, scalers, wanted)
+
+    def unregister(self, key: str) -> None:
+        """Stop reading an object's metrics and forget its readings."""
+        self._release(self._objects.pop(key, ()))
+        self.readings.drop(key)
+        self._stop_pushes(key)
+
+    def ask(self, key: str) -> None:
+        """Read all metrics of an object at once."""
+        for one in self._objects.get(key, ()):
+            self._sources[one.source_key].ask([one])
+
+    def is_registered(self, key: str) -> bool:
+        """Whether the object's metrics are being read."""
+        return key in self._objects
+
+    def sources(self) -> list[SourceHealth]:
+        """Return what is known about every source in use."""
+        return [source.health() for source in self._sources.values()]
+
+    async def run(self) -> None:
+        """Read until cancelled; sources are closed before it returns."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            try:
+                for source in self._sources.values():
+                    group.create_task(source.run(), name="collect-source")
+                for key, wanted in self._objects.items():
+                    self._restart_pushes(key, [one.scaler for one in wanted], wanted)
+                await asyncio.Event().wait()
+            finally:
+                self._group = None
+
+    def _open_sources(self, wanted: Iterable[Subscription]) -> None:
+        """Make sure each metric has its source; all or none."""
+        opened: dict[Hashable, SourceLoop] = {}
+        for one in wanted:
+            key = one.source_key
+            if key in self._sources or key in opened:
+                continue
+            opened[key] = SourceLoop(
+                one.scaler.open_source(self._context),
+                scaler=type(one.scaler).__name__,
+                clock=self._context.clock,
+                rng=self._rng,
+                settings=self._settings,
+                limiter=self._limiter,
+                deliver=self._store,
+                report=self._on_fetch,
+                first_interval_seconds=one.interval_seconds,
+            )
+        for key, source in opened.items():
+            self._sources[key] = source
+            if self._group is not None:
+                self._group.create_task(source.run(), name="collect-source")
+
+    def _release(self, unused: Iterable[Subscription]) -> None:
+        for one in unused:
+            source = self._sources[one.source_key]
+            if source.remove(one):
+                source.stop()
+                del self._sources[one.source_key]
+
+    def _restart_pushes(
+        self, key: str, scalers: Sequence[Scaler], wanted: Sequence[Subscription]
+    ) -> None:
+        self._stop_pushes(key)
+        pushing = {id(s): s for s in scalers if isinstance(s, PushScaler)}
+        if self._group is None or not pushing:
+            return
+
+        def ask(scaler: Scaler) -> None:
+            for one in wanted:
+                if one.scaler is scaler and one.source_key in self._sources:
+                    self._sources[one.source_key].ask([one])
+
+        self._pushes[key] = [
+            self._group.create_task(
+                follow(scaler, self._context, partial(ask, scaler), self._rng),
+                name=f"collect-push {key}",
+            )
+            for scaler in pushing.values()
+        ]
+
+    def _stop_pushes(self, key: str) -> None:
+        for task in self._pushes.pop(key, ()):
+            task.cancel()
+
+    def _store(self, delivered: Delivery) -> None:
+        changed = dict.fromkeys(
+            one.key
+            for one, reading in delivered
+            if one in self._objects.get(one.key, ()) and self.readings.put(one.key, reading)
+        )
+        for key in changed:
+            self._on_readings(key)
