@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+pytest_plugins = ["tests.servers.fixtures"]
+
 _TALLIES: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the main thread an event loop that is closed at the end.
+
+    The virtual-time plugin asks for the current loop around plain tests too, which makes one on
+    the spot and drops it unclosed: a warning, hence an error, in whichever test comes later.
+    """
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    config.add_cleanup(loop.close)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
