@@ -11,8 +11,8 @@ from autoscaler.collect.push import follow
 from autoscaler.collect.readings import ReadingTable
 from autoscaler.collect.settings import CollectorSettings
 from autoscaler.collect.source_loop import Delivery, FetchReport, SourceHealth, SourceLoop
-from autoscaler.collect.subscription import Subscription, subscriptions
-from autoscaler.sdk.scaler import PushScaler, Scaler, SourceContext
+from autoscaler.collect.subscription import MetricReader, Subscription, subscriptions
+from autoscaler.sdk.scaler import PushScaler, SourceContext
 
 
 def _ignore(_: FetchReport) -> None:
@@ -55,7 +55,7 @@ class Collector:
         self._group: asyncio.TaskGroup | None = None
         self.readings = ReadingTable()
 
-    def register(self, key: str, scalers: Sequence[Scaler], interval_seconds: float) -> None:
+    def register(self, key: str, scalers: Sequence[MetricReader], interval_seconds: float) -> None:
         """Read an object's metrics every ``interval_seconds``, the new or changed ones at once.
 
         Replaces an earlier registration of ``key``. Metrics that ask the same as before keep their
@@ -145,14 +145,14 @@ class Collector:
                 del self._sources[one.source_key]
 
     def _restart_pushes(
-        self, key: str, scalers: Sequence[Scaler], wanted: Sequence[Subscription]
+        self, key: str, scalers: Sequence[MetricReader], wanted: Sequence[Subscription]
     ) -> None:
         self._stop_pushes(key)
         pushing = {id(s): s for s in scalers if isinstance(s, PushScaler)}
         if self._group is None or not pushing:
             return
 
-        def ask(scaler: Scaler) -> None:
+        def ask(scaler: MetricReader) -> None:
             for one in wanted:
                 if one.scaler is scaler and one.source_key in self._sources:
                     self._sources[one.source_key].ask([one])

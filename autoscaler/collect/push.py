@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Callable
 
+import structlog
+
+from autoscaler.collect.subscription import describe
+from autoscaler.runtime.backoff import Backoff
 from autoscaler.runtime.clock import loop_seconds
 from autoscaler.sdk.scaler import PushScaler, SourceContext
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 RECONNECT_SECONDS = 1.0
 RECONNECT_SECONDS_MAX = 60.0
@@ -24,16 +27,14 @@ async def follow(
     A reading, never the push itself, decides: ``ask`` only makes the next read come sooner, and
     how soon is bounded by the timetable of the source. Runs until cancelled.
     """
-    wait = RECONNECT_SECONDS
+    backoff = Backoff(rng, base_seconds=RECONNECT_SECONDS, cap_seconds=RECONNECT_SECONDS_MAX)
     while True:
         try:
             async for active in scaler.activity(context):
-                wait = RECONNECT_SECONDS
+                backoff.reset()
                 if active:
                     ask()
         except Exception as error:  # noqa: BLE001 - polling goes on without the push stream
-            log.info(
-                "push_stream_failed", extra={"error": str(error), "type": type(error).__name__}
-            )
-        await asyncio.sleep(loop_seconds(context.clock, wait * rng.uniform(0.5, 1.0)))
-        wait = min(wait * 2, RECONNECT_SECONDS_MAX)
+            log.info("push_stream_failed", error=describe(error), scaler=type(scaler).__name__)
+        now = asyncio.get_running_loop().time()
+        await asyncio.sleep(loop_seconds(context.clock, backoff.next_delay(now)))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 import msgspec
+import structlog
 
 from autoscaler.collect.breaker import Breaker
 from autoscaler.collect.settings import CollectorSettings
@@ -18,7 +18,7 @@ from autoscaler.errors import MetricError, MetricMalformed, MetricUnavailable
 from autoscaler.runtime.clock import Clock, loop_seconds
 from autoscaler.sdk.scaler import Answer, Source
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 Delivery = Sequence[tuple[Subscription, Reading]]
 SHORTEST_WAIT_SECONDS = 0.001
@@ -233,7 +233,7 @@ class SourceLoop:
             raise
         except Exception as error:
             # The poll loop outlives a scaler's bug: it is an error of this source's triggers only.
-            log.warning("source_failed", exc_info=error, extra={"scaler": self._scaler})
+            log.warning("source_failed", exc_info=error, scaler=self._scaler)
             raise MetricError(describe(error)) from error
         silent = MetricMalformed("the source gave no answer to this query")
         return {query: given.get(query, silent) for query in queries}
@@ -243,7 +243,7 @@ class SourceLoop:
             async with asyncio.timeout(self._settings.close_seconds):
                 await self._source.close()
         except Exception as error:
-            log.warning("source_not_closed", exc_info=error, extra={"scaler": self._scaler})
+            log.warning("source_not_closed", exc_info=error, scaler=self._scaler)
 
 
 def _unreachable(answers: Mapping[Hashable, Answer | MetricError]) -> MetricError | None:

@@ -2,36 +2,58 @@
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
+from typing import Protocol
 
-from autoscaler.core.model import MetricSource, Reading
+import structlog
+
+from autoscaler.core.model import MetricSpec, Reading
 from autoscaler.errors import MetricError, MetricMalformed, shorten
-from autoscaler.sdk.scaler import Answer, Scaler
+from autoscaler.sdk.scaler import Answer, Source, SourceContext
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
-POD_METRICS = frozenset({MetricSource.RESOURCE, MetricSource.CONTAINER_RESOURCE, MetricSource.PODS})
-"""Read from the metrics API by whoever observes the pods, not from a source."""
+
+class MetricReader(Protocol):
+    """What reading needs of a scaler; every :class:`~autoscaler.sdk.scaler.Scaler` is one."""
+
+    def metric_specs(self) -> Sequence[MetricSpec]:
+        """Return the metrics to read."""
+        ...
+
+    def source_key(self) -> Hashable:
+        """Return what makes two triggers share a source."""
+        ...
+
+    def open_source(self, context: SourceContext) -> Source:
+        """Build the source for this key."""
+        ...
+
+    def query(self, metric_name: str) -> Hashable:
+        """Return what to ask the source."""
+        ...
+
+    def reading(self, metric_name: str, answer: Answer, at: float) -> Reading:
+        """Turn an answer into a reading; raises MetricError."""
+        ...
 
 
 class Subscription:
     """A metric of an object, the query that answers it and how often it is wanted."""
 
-    __slots__ = ("interval_seconds", "key", "metric", "query", "scaler")
+    __slots__ = ("interval_seconds", "key", "metric", "query", "scaler", "source_key")
 
-    def __init__(self, key: str, scaler: Scaler, metric: str, interval_seconds: float) -> None:
+    def __init__(
+        self, key: str, scaler: MetricReader, metric: str, interval_seconds: float
+    ) -> None:
         self.key = key
         self.scaler = scaler
         self.metric = metric
         self.interval_seconds = interval_seconds
         self.query: Hashable = scaler.query(metric)
-
-    @property
-    def source_key(self) -> Hashable:
-        """Return what identifies the source; scalers of different types never share one."""
-        return (type(self.scaler), self.scaler.source_key())
+        # Scalers of different types never share a source.
+        self.source_key: Hashable = (type(scaler), scaler.source_key())
 
     def asks_the_same(self, other: Subscription) -> bool:
         """Whether a reading taken for ``other`` is one of this metric, too."""
@@ -47,7 +69,7 @@ class Subscription:
             return Reading.failed(self.metric, str(error), at, reason=error.reason)
         except Exception as error:
             # A scaler's bug stays with its trigger.
-            log.warning("scaler_failed", exc_info=error, extra={"metric": self.metric})
+            log.warning("scaler_failed", exc_info=error, object=self.key, metric=self.metric)
             return Reading.failed(self.metric, describe(error), at, reason="ScalerFailed")
         if reading.error is None and reading.value is not None and not math.isfinite(reading.value):
             return Reading.failed(
@@ -64,10 +86,8 @@ def describe(error: BaseException) -> str:
     return shorten(f"the scaler failed: {type(error).__name__}: {error}")
 
 
-def subscriptions(key: str, scaler: Scaler, interval_seconds: float) -> list[Subscription]:
-    """Return one subscription for each metric of a scaler that comes from a source."""
+def subscriptions(key: str, scaler: MetricReader, interval_seconds: float) -> list[Subscription]:
+    """Return one subscription for each metric of a scaler."""
     return [
-        Subscription(key, scaler, spec.name, interval_seconds)
-        for spec in scaler.metric_specs()
-        if spec.source not in POD_METRICS
+        Subscription(key, scaler, spec.name, interval_seconds) for spec in scaler.metric_specs()
     ]
