@@ -21,7 +21,15 @@ from autoscaler.sdk.config import (
     Seconds,
     TriggerConfig,
 )
+from autoscaler.sdk.metrics import (
+    check_target,
+    external_metric,
+    parse_number,
+    parse_quantity,
+    reading_of,
+)
 from autoscaler.sdk.scaler import (
+    NO_SOURCE,
     Answer,
     ClusterPod,
     ClusterReader,
@@ -38,6 +46,7 @@ __all__ = [
     "ENV",
     "FOREIGN_TEXT_LIMIT",
     "METADATA",
+    "NO_SOURCE",
     "Answer",
     "Clock",
     "ClusterPod",
@@ -62,6 +71,11 @@ __all__ = [
     "TriggerConfig",
     "TriggerConfigError",
     "TriggerContext",
+    "check_target",
+    "external_metric",
     "metric_name",
+    "parse_number",
+    "parse_quantity",
+    "reading_of",
     "shorten",
 ]

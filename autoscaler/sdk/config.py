@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
+from autoscaler.core.model import TargetType
 from autoscaler.errors import TriggerConfigError, shorten
 from autoscaler.sdk.params import (
     ABSENT,
@@ -61,6 +62,11 @@ class TriggerConfig(BaseModel):
         frozen=True, extra="forbid", hide_input_in_errors=True
     )
 
+    metric_types: ClassVar[tuple[TargetType, ...]] = (TargetType.AVERAGE_VALUE, TargetType.VALUE)
+    """Values the trigger's ``metricType`` may have; the first is the default."""
+    needs_metric_type: ClassVar[bool] = False
+    """Whether ``metricType`` must be given."""
+
     @classmethod
     def parse(
         cls,
@@ -81,10 +87,24 @@ class TriggerConfig(BaseModel):
             TriggerConfigError: With every problem found, by parameter name.
         """
         given = TriggerInput(metadata, auth or {}, resolved_env or {})
-        built, problems = cls.build(given, context or TriggerContext())
-        if built is None:
+        context = context or TriggerContext()
+        built, problems = cls.build(given, context)
+        problems[:0] = cls._metric_type_problems(context)
+        if built is None or problems:
             raise TriggerConfigError(problems)
         return built
+
+    @classmethod
+    def _metric_type_problems(cls, context: TriggerContext) -> Iterator[Problem]:
+        if context.metric_type in (None, "") and not cls.needs_metric_type:
+            return
+        if context.metric_type not in cls.metric_types:
+            given = context.metric_type
+            yield (
+                "metricType",
+                (f'"{shorten(given, SHOWN_VALUE_LIMIT)}" must be' if given else "is required;")
+                + f" {' or '.join(cls.metric_types)}",
+            )
 
     def check(self, context: TriggerContext) -> Iterable[Problem]:
         """Yield problems that involve several parameters; all fields are valid by themselves.

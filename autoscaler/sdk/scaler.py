@@ -11,7 +11,7 @@ thousand lists of one Redis cost one round trip and a query asked by fifty objec
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -22,6 +22,14 @@ from autoscaler.runtime.clock import Clock
 if TYPE_CHECKING:
     from autoscaler.sdk.config import TriggerConfig
     from autoscaler.sdk.http import HttpClient
+
+NO_SOURCE: Final = "no-source"
+"""``source_key`` of a scaler whose metrics are read elsewhere.
+
+The collector opens no source for it and skips every metric whose ``MetricSpec.source`` is
+``RESOURCE`` or ``CONTAINER_RESOURCE``: the controller reads those from ``metrics.k8s.io`` together
+with the pods they belong to.
+"""
 
 Answer = Any
 """Whatever a source returns for one query; only the scaler that asked looks inside."""
@@ -129,7 +137,12 @@ class Scaler(Protocol):
         ...
 
     def source_key(self) -> Hashable:
-        """Return what makes two triggers share a source: endpoint, credentials, TLS."""
+        """Return what makes two triggers share a source: endpoint, credentials, TLS.
+
+        ``NO_SOURCE`` when the controller reads the metrics itself; then ``open_source``, ``query``
+        and ``reading`` are never called. Secrets in the key are ``SecretStr``, so that logging a
+        key shows none.
+        """
         ...
 
     def open_source(self, context: SourceContext) -> Source:
