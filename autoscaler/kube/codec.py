@@ -8,18 +8,16 @@ default, as Go's ``omitempty`` leaves out zeros.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import msgspec
-
-from autoscaler.core.model import Pod
 
 
 class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """Base of the projections: camelCase names, everything optional."""
 
 
-class OwnerReference(_Wire):
+class OwnerReference(_Wire, frozen=True):
     """Who created an object."""
 
     kind: str = ""
@@ -28,7 +26,7 @@ class OwnerReference(_Wire):
     controller: bool = False
 
 
-class PodMeta(_Wire):
+class PodMeta(_Wire, frozen=True):
     """The metadata kept of objects there are many of."""
 
     name: str = ""
@@ -41,7 +39,7 @@ class PodMeta(_Wire):
     owner_references: list[OwnerReference] = []
 
 
-class ObjectMeta(_Wire):
+class ObjectMeta(_Wire, frozen=True):
     """The metadata kept of objects people write."""
 
     name: str = ""
@@ -62,52 +60,23 @@ class ObjectMeta(_Wire):
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
-class Metadata(Protocol):
-    """What every object's metadata has."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def namespace(self) -> str: ...
-    @property
-    def resource_version(self) -> str: ...
-    @property
-    def labels(self) -> dict[str, str]: ...
-
-
 class HasMetadata(Protocol):
     """An object a store can hold."""
 
     @property
-    def metadata(self) -> Metadata:
+    def metadata(self) -> PodMeta | ObjectMeta:
         """Name, namespace, version, labels."""
         ...
 
 
-T = TypeVar("T", bound=HasMetadata)
-
-
-class PodView(msgspec.Struct, frozen=True, kw_only=True):
-    """A pod as stored: its metadata, and the core's view of it, built once on arrival."""
-
-    metadata: PodMeta
-    pod: Pod
-    node: str = ""
-
-    @property
-    def is_ready(self) -> bool:
-        """Running with Ready=True, terminating or not, as the HPA counts ready pods."""
-        return self.pod.phase == "Running" and self.pod.ready == "True"
-
-
-class LabelSelector(_Wire):
+class LabelSelector(_Wire, frozen=True):
     """``matchLabels`` and ``matchExpressions`` of a workload."""
 
     match_labels: dict[str, str] = {}
     match_expressions: list[LabelRequirement] = []
 
 
-class LabelRequirement(_Wire):
+class LabelRequirement(_Wire, frozen=True):
     """One expression: ``In``, ``NotIn``, ``Exists`` or ``DoesNotExist``."""
 
     key: str
@@ -115,7 +84,7 @@ class LabelRequirement(_Wire):
     values: list[str] = []
 
 
-class KeyRef(_Wire):
+class KeyRef(_Wire, frozen=True):
     """A key of a Secret or ConfigMap."""
 
     name: str = ""
@@ -123,14 +92,14 @@ class KeyRef(_Wire):
     optional: bool = False
 
 
-class EnvSource(_Wire):
+class EnvSource(_Wire, frozen=True):
     """``valueFrom`` of an environment variable."""
 
     secret_key_ref: KeyRef | None = None
     config_map_key_ref: KeyRef | None = None
 
 
-class EnvVar(_Wire):
+class EnvVar(_Wire, frozen=True):
     """An environment variable of a container."""
 
     name: str = ""
@@ -138,14 +107,14 @@ class EnvVar(_Wire):
     value_from: EnvSource | None = None
 
 
-class EnvFromRef(_Wire):
+class EnvFromRef(_Wire, frozen=True):
     """A whole Secret or ConfigMap as environment."""
 
     name: str = ""
     optional: bool = False
 
 
-class EnvFrom(_Wire):
+class EnvFrom(_Wire, frozen=True):
     """One entry of ``envFrom``."""
 
     prefix: str = ""
@@ -153,7 +122,7 @@ class EnvFrom(_Wire):
     config_map_ref: EnvFromRef | None = None
 
 
-class TemplateContainer(_Wire):
+class TemplateContainer(_Wire, frozen=True):
     """A container of a pod template, as far as ``FromEnv`` parameters need it."""
 
     name: str = ""
@@ -161,7 +130,7 @@ class TemplateContainer(_Wire):
     env_from: list[EnvFrom] = []
 
 
-class TemplateSpec(_Wire):
+class TemplateSpec(_Wire, frozen=True):
     """``spec`` of a pod template."""
 
     containers: list[TemplateContainer] = []
@@ -169,13 +138,13 @@ class TemplateSpec(_Wire):
     service_account_name: str = ""
 
 
-class PodTemplate(_Wire):
+class PodTemplate(_Wire, frozen=True):
     """A workload's pod template."""
 
     spec: TemplateSpec = TemplateSpec()
 
 
-class WorkloadSpec(_Wire):
+class WorkloadSpec(_Wire, frozen=True):
     """``spec`` of a workload; absent ``replicas`` means one."""
 
     replicas: int = 1
@@ -183,14 +152,14 @@ class WorkloadSpec(_Wire):
     template: PodTemplate = PodTemplate()
 
 
-class WorkloadStatus(_Wire):
+class WorkloadStatus(_Wire, frozen=True):
     """``status`` of a workload."""
 
     replicas: int = 0
     ready_replicas: int = 0
 
 
-class Workload(_Wire):
+class Workload(_Wire, frozen=True):
     """A Deployment, StatefulSet, ReplicaSet, or anything with the same shape."""
 
     metadata: ObjectMeta
@@ -198,14 +167,14 @@ class Workload(_Wire):
     status: WorkloadStatus = WorkloadStatus()
 
 
-class Secret(_Wire):
+class Secret(_Wire, frozen=True):
     """A Secret with its values decoded from base64."""
 
     metadata: ObjectMeta
     data: dict[str, bytes] = {}
 
 
-class ConfigMap(_Wire):
+class ConfigMap(_Wire, frozen=True):
     """A ConfigMap."""
 
     metadata: ObjectMeta
@@ -230,26 +199,52 @@ class CustomObject(msgspec.Struct, frozen=True, kw_only=True):
         return status if isinstance(status, dict) else {}
 
 
-def decode_pod(data: bytes | msgspec.Raw) -> PodView:
-    """Decode a pod and convert it to the core's view."""
-    raise NotImplementedError
+class ListMeta(_Wire, frozen=True):
+    """``metadata`` of a list: where to continue, and the version it is of."""
+
+    resource_version: str = ""
+    continue_: str = msgspec.field(name="continue", default="")
 
 
-def decode_workload(data: bytes | msgspec.Raw) -> Workload:
-    """Decode a workload."""
-    raise NotImplementedError
+class ObjectList(_Wire, frozen=True):
+    """A page of objects, not decoded yet."""
+
+    metadata: ListMeta = ListMeta()
+    items: list[msgspec.Raw] = []
 
 
-def decode_secret(data: bytes | msgspec.Raw) -> Secret:
-    """Decode a Secret."""
-    raise NotImplementedError
+class WatchEvent(msgspec.Struct, frozen=True):
+    """One line of a watch; ``type`` is ADDED, MODIFIED, DELETED, BOOKMARK or ERROR."""
+
+    type: str
+    object: msgspec.Raw
 
 
-def decode_config_map(data: bytes | msgspec.Raw) -> ConfigMap:
-    """Decode a ConfigMap."""
-    raise NotImplementedError
+class Bookmark(_Wire, frozen=True):
+    """The object of a BOOKMARK event: only its version means something."""
+
+    metadata: ListMeta = ListMeta()
+
+
+class Named(_Wire, frozen=True):
+    """An object of which only the identity is wanted."""
+
+    metadata: PodMeta
+
+
+decode_list = msgspec.json.Decoder(ObjectList).decode
+decode_watch_event = msgspec.json.Decoder(WatchEvent).decode
+decode_bookmark = msgspec.json.Decoder(Bookmark).decode
+decode_name = msgspec.json.Decoder(Named).decode
+decode_workload = msgspec.json.Decoder(Workload).decode
+decode_secret = msgspec.json.Decoder(Secret).decode
+decode_config_map = msgspec.json.Decoder(ConfigMap).decode
 
 
 def decode_custom(data: bytes | msgspec.Raw) -> CustomObject:
-    """Decode a custom object."""
-    raise NotImplementedError
+    """Decode an object whose schema others know; raises msgspec.MsgspecError."""
+    raw = msgspec.json.decode(data, type=dict[str, Any])
+    metadata = raw.get("metadata")
+    if isinstance(metadata, dict):
+        metadata.pop("managedFields", None)
+    return CustomObject(metadata=msgspec.convert(metadata, ObjectMeta), raw=raw)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import msgspec
 
-from autoscaler.errors import ConfigError, NotFound
+from autoscaler.errors import ConfigError, KubeError, NotFound, shorten
 
 if TYPE_CHECKING:
     from autoscaler.kube.transport import KubeClient
 
 UNKNOWN_KIND_SECONDS = 10.0
 """How long a kind that does not exist is not asked for again; its CRD may appear any time."""
+ASKED_VERSIONS_MAX = 256
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +107,7 @@ def in_group(resource: Resource, group: str) -> Resource:
     return msgspec.structs.replace(resource, group=group)
 
 
+_API_VERSION: Final = re.compile(r"(?:(?P<group>[a-z0-9.-]{1,253})/)?(?P<version>[a-z0-9]{1,63})")
 _BUILT_IN: Final = {(r.api_version, r.kind): r for r in (DEPLOYMENTS, STATEFUL_SETS, REPLICA_SETS)}
 
 
@@ -118,7 +121,7 @@ class _ApiResourceList(msgspec.Struct, frozen=True):
     resources: list[_ApiResource] = []
 
 
-_decode_resources = msgspec.json.Decoder(_ApiResourceList).decode
+decode_resources = msgspec.json.Decoder(_ApiResourceList).decode
 
 
 class Discovery:
@@ -132,7 +135,7 @@ class Discovery:
         self._client = client
         self._known: dict[tuple[str, str], Resource] = dict(_BUILT_IN)
         self._asked_at: dict[str, float] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._lock = asyncio.Lock()
 
     async def resolve(self, api_version: str, kind: str, *, needs_scale: bool = False) -> Resource:
         """Return the resource.
@@ -150,7 +153,8 @@ class Discovery:
         api_version, kind = api_version or "apps/v1", kind or "Deployment"
         found = self._known.get((api_version, kind))
         if found is None:
-            await self._load(api_version, kind)
+            async with self._lock:
+                await self._learn(api_version, kind)
             found = self._known.get((api_version, kind))
         if found is None:
             raise ConfigError(
@@ -166,5 +170,40 @@ class Discovery:
             )
         return found
 
-    async def _load(self, api_version: str, kind: str) -> None:
-        raise NotImplementedError
+    async def _learn(self, api_version: str, kind: str) -> None:
+        """Ask for all kinds of an API version, unless that was done a moment ago."""
+        if (api_version, kind) in self._known:
+            return
+        match = _API_VERSION.fullmatch(api_version)
+        if match is None:
+            raise ConfigError(
+                f"apiVersion {shorten(api_version)!r} is not of the form group/version, "
+                "such as apps/v1",
+                field="spec.scaleTargetRef.apiVersion",
+            )
+        now = asyncio.get_running_loop().time()
+        asked_at = self._asked_at.get(api_version)
+        if asked_at is not None and now - asked_at < UNKNOWN_KIND_SECONDS:
+            return
+        group, version = match["group"] or "", match["version"]
+        path = f"/apis/{group}/{version}" if group else f"/api/{version}"
+        try:
+            served = decode_resources(await self._client.request("GET", path)).resources
+        except NotFound:
+            served = []
+        except msgspec.MsgspecError as exc:
+            raise KubeError(f"GET {path}: not a list of resources: {shorten(str(exc))}") from exc
+        while len(self._asked_at) >= ASKED_VERSIONS_MAX:
+            self._asked_at.pop(next(iter(self._asked_at)))
+        self._asked_at[api_version] = now
+        names = {entry.name for entry in served}
+        for entry in served:
+            if "/" not in entry.name:
+                self._known[api_version, entry.kind] = Resource(
+                    group=group,
+                    version=version,
+                    plural=entry.name,
+                    kind=entry.kind,
+                    namespaced=entry.namespaced,
+                    has_scale=f"{entry.name}/scale" in names,
+                )
