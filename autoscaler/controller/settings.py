@@ -1,0 +1,45 @@
+"""Bounds and choices of the controller."""
+
+from __future__ import annotations
+
+import msgspec
+
+from autoscaler.collect.settings import CollectorSettings
+from autoscaler.core.model import HpaSettings
+from autoscaler.kube.resources import FLYBALL_GROUP
+
+
+class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How objects are watched and acted on; durations are seconds of the service's clock.
+
+    Attributes:
+        namespace: Watch only this namespace; None = all.
+        cluster_object_namespace: Where a ClusterTriggerAuthentication's Secrets are.
+        group: API group of the watched objects.
+        workers: Objects reconciled at the same time.
+        reconcile_seconds: Longest time one reconcile may take (real seconds).
+        grace_seconds: How long running reconciles may take after a stop (real seconds).
+        refresh_seconds: How often references (Secrets, environment) are looked up again.
+        retry_seconds: How long an object that cannot work waits for what it misses.
+        status_seconds: Unimportant status changes are written at most this often.
+        event_repeat_seconds: The same event about an object is repeated at most this often.
+        resource_metrics_seconds: Longest time between two reads of cpu and memory usage.
+        journal_length: Decisions remembered per object.
+        hpa: Settings of the HPA arithmetic.
+        collector: Bounds of reading metrics.
+    """
+
+    namespace: str | None = None
+    cluster_object_namespace: str = "flyball-system"
+    group: str = FLYBALL_GROUP
+    workers: int = 16
+    reconcile_seconds: float = 30.0
+    grace_seconds: float = 10.0
+    refresh_seconds: float = 60.0
+    retry_seconds: float = 10.0
+    status_seconds: float = 30.0
+    event_repeat_seconds: float = 300.0
+    resource_metrics_seconds: float = 15.0
+    journal_length: int = 20
+    hpa: HpaSettings = HpaSettings(default_scale_up_limit=False)
+    collector: CollectorSettings = CollectorSettings()

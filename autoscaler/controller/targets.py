@@ -1,0 +1,119 @@
+"""Scale targets: what they look like now, and changing their replicas."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import msgspec
+
+from autoscaler.controller.watches import Watches
+from autoscaler.errors import NotFound, Unreachable
+from autoscaler.kube.codec import TemplateSpec, Workload, decode_workload
+from autoscaler.kube.resources import DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, Resource
+from autoscaler.kube.scale import ScaleView, read_scale, write_scale
+from autoscaler.kube.selector import selector_text
+from autoscaler.kube.transport import KubeClient
+
+WATCHED: Final = frozenset({DEPLOYMENTS, STATEFUL_SETS, REPLICA_SETS})
+SYNC_SECONDS: Final = 10.0
+
+
+class TargetRef(msgspec.Struct, frozen=True):
+    """A scale target."""
+
+    resource: Resource
+    namespace: str
+    name: str
+
+    @property
+    def key(self) -> str:
+        """``namespace/name``."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def text(self) -> str:
+        """For messages, e.g. ``Deployment "shop/web"``."""
+        return f'{self.resource.kind} "{self.key}"'
+
+
+class Targets:
+    """Reads and writes scale targets.
+
+    The workloads of ``apps/v1`` are read from a watched store, so observing them costs no request;
+    other kinds are asked for their scale subresource. Right after a write of ours, or when asked
+    for a fresh view, the subresource is read in any case: an old version would only be refused.
+    """
+
+    def __init__(self, client: KubeClient, watches: Watches) -> None:
+        self._client = client
+        self._watches = watches
+
+    async def view(self, target: TargetRef, *, fresh: bool = False) -> ScaleView:
+        """Return the target's replicas, selector and version.
+
+        Args:
+            target: Which.
+            fresh: Ask the API server even if the target is watched.
+
+        Raises:
+            NotFound: There is no such object.
+            KubeError: The API server could not be asked.
+        """
+        if target.resource in WATCHED:
+            store = self._watches.workloads(target.resource)
+            workload = await self._stored(target)
+            if not fresh and not store.is_behind(target.key):
+                return ScaleView(
+                    spec_replicas=workload.spec.replicas,
+                    status_replicas=workload.status.replicas,
+                    selector=selector_text(workload.spec.selector),
+                    resource_version=workload.metadata.resource_version,
+                )
+        return await read_scale(self._client, target.resource, target.namespace, target.name)
+
+    async def template(self, target: TargetRef) -> TemplateSpec | None:
+        """Return the target's pod template; None when its kind has none."""
+        if target.resource in WATCHED:
+            return (await self._stored(target)).spec.template.spec
+        path = target.resource.path(target.namespace, target.name)
+        try:
+            spec = decode_workload(await self._client.request("GET", path)).spec.template.spec
+        except msgspec.MsgspecError:
+            return None
+        return spec if spec.containers else None
+
+    async def scale(self, target: TargetRef, view: ScaleView, replicas: int) -> ScaleView:
+        """Set the replicas of a target that is still as it was viewed.
+
+        Raises:
+            Conflict: Somebody else wrote first: view and decide again.
+            KubeError: Anything else.
+        """
+        written = await write_scale(
+            self._client,
+            target.resource,
+            target.namespace,
+            target.name,
+            replicas=replicas,
+            resource_version=view.resource_version,
+        )
+        if target.resource in WATCHED:
+            store = self._watches.workloads(target.resource)
+            store.wrote(target.key, written.resource_version)
+        return written
+
+    async def _stored(self, target: TargetRef) -> Workload:
+        store = self._watches.workloads(target.resource)
+        if not store.has_synced:
+            try:
+                async with asyncio.timeout(SYNC_SECONDS):
+                    await store.wait_synced()
+            except TimeoutError:
+                raise Unreachable(
+                    f"{target.resource.plural} could not be listed within {SYNC_SECONDS:g} s"
+                ) from None
+        workload = store.get(target.key)
+        if workload is None:
+            raise NotFound(f"{target.text} does not exist", status=404)
+        return workload
