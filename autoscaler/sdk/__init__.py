@@ -11,6 +11,7 @@ from autoscaler.errors import (
     shorten,
 )
 from autoscaler.runtime.clock import Clock
+from autoscaler.sdk.auth import Credentials, HttpAuth
 from autoscaler.sdk.config import (
     AUTH,
     ENV,
@@ -21,6 +22,8 @@ from autoscaler.sdk.config import (
     Seconds,
     TriggerConfig,
 )
+from autoscaler.sdk.fetch import fetch_each
+from autoscaler.sdk.http import HttpClient, HttpResponse, NoConnection, is_http_url, only_ok
 from autoscaler.sdk.metrics import (
     check_target,
     external_metric,
@@ -40,23 +43,29 @@ from autoscaler.sdk.scaler import (
     TriggerContext,
     metric_name,
 )
+from autoscaler.sdk.tls import TlsSettings
 
 __all__ = [
     "AUTH",
-    "ENV",
-    "FOREIGN_TEXT_LIMIT",
-    "METADATA",
-    "NO_SOURCE",
     "Answer",
     "Clock",
     "ClusterPod",
     "ClusterReader",
+    "Credentials",
+    "ENV",
+    "FOREIGN_TEXT_LIMIT",
+    "HttpAuth",
+    "HttpClient",
+    "HttpResponse",
+    "METADATA",
     "MetricError",
     "MetricMalformed",
     "MetricRejected",
     "MetricSource",
     "MetricSpec",
     "MetricUnavailable",
+    "NO_SOURCE",
+    "NoConnection",
     "Param",
     "ParameterDescription",
     "PodSample",
@@ -68,12 +77,16 @@ __all__ = [
     "Source",
     "SourceContext",
     "TargetType",
+    "TlsSettings",
     "TriggerConfig",
     "TriggerConfigError",
     "TriggerContext",
     "check_target",
     "external_metric",
+    "fetch_each",
+    "is_http_url",
     "metric_name",
+    "only_ok",
     "parse_number",
     "parse_quantity",
     "reading_of",

@@ -95,9 +95,8 @@ def parse_number(text: str) -> float:
         MetricMalformed: The text is no number.
     """
     try:
-        if text != text.strip() or not text.isascii():
-            raise ValueError
-        return float(text)
+        # Padded text is refused, as KEDA does; float() alone would take it.
+        return float(text) if text == text.strip() and text.isascii() else float("")
     except ValueError:
         raise MetricMalformed(f'"{shorten(text, _SHOWN)}" is no number') from None
 
