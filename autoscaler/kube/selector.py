@@ -101,6 +101,11 @@ def selector_of(wire: LabelSelector) -> Selector:
     return Selector((*labels, *(_of_expression(e) for e in wire.match_expressions)))
 
 
+def selector_text(wire: LabelSelector) -> str:
+    """Return a workload's ``spec.selector`` in textual form; raises ConfigError."""
+    return selector_of(wire).text
+
+
 def _of_expression(wire: LabelRequirement) -> Requirement:
     operator = _OPERATORS.get(wire.operator)
     if operator is None:
