@@ -12,12 +12,11 @@ import msgspec
 from autoscaler.kube.codec import (
     CustomObject,
     HasMetadata,
-    PodView,
     Workload,
     decode_custom,
-    decode_pod,
     decode_workload,
 )
+from autoscaler.kube.pods import PodView, decode_pod
 from autoscaler.kube.reflector import Reflector
 from autoscaler.kube.resources import PODS, Resource
 from autoscaler.kube.store import Store
