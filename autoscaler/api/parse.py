@@ -1,0 +1,135 @@
+"""From a raw object, as the API server or a manifest has it, to its model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias, assert_never
+
+from pydantic import ValidationError
+
+from autoscaler.api.authentication_rules import authentication_problems
+from autoscaler.api.fields import ApiModel, without_nulls
+from autoscaler.api.metadata import OTHER_FIELDS
+from autoscaler.api.problems import InvalidObject, Path, Problem, not_supported
+from autoscaler.api.rules import scaled_job_problems, scaled_object_problems
+from autoscaler.api.scaledjob import ScaledJob
+from autoscaler.api.scaledobject import ScaledObject
+from autoscaler.api.schema import read_model, unknown_fields
+from autoscaler.api.status import ScaledJobStatus, ScaledObjectStatus, TriggerAuthenticationStatus
+from autoscaler.api.triggerauthentication import (
+    ClusterTriggerAuthentication,
+    TriggerAuthentication,
+)
+
+FLYBALL_API: Final = "flyball.dev/v1alpha1"
+KEDA_API: Final = "keda.sh/v1alpha1"
+API_VERSIONS: Final = (FLYBALL_API, KEDA_API)
+
+ApiObject: TypeAlias = (
+    ScaledObject | ScaledJob | TriggerAuthentication | ClusterTriggerAuthentication
+)
+
+KINDS: Final[
+    Mapping[
+        str,
+        type[ScaledObject | ScaledJob | TriggerAuthentication | ClusterTriggerAuthentication],
+    ]
+] = {
+    "ScaledObject": ScaledObject,
+    "ScaledJob": ScaledJob,
+    "TriggerAuthentication": TriggerAuthentication,
+    "ClusterTriggerAuthentication": ClusterTriggerAuthentication,
+}
+
+_STATUS_MODELS: Final[Mapping[str, type[ApiModel]]] = {
+    "ScaledObject": ScaledObjectStatus,
+    "ScaledJob": ScaledJobStatus,
+    "TriggerAuthentication": TriggerAuthenticationStatus,
+    "ClusterTriggerAuthentication": TriggerAuthenticationStatus,
+}
+_NUMBERS: Final = re.compile(r"(\d+)")
+
+
+def parse_object(raw: Mapping[str, Any]) -> ApiObject:
+    """Return the model of an object, checked against every rule that needs no cluster.
+
+    Unknown fields are ignored; a status that makes no sense is dropped (it is ours to write).
+
+    Args:
+        raw: ``apiVersion``, ``kind``, ``metadata``, ``spec`` and perhaps ``status``.
+
+    Raises:
+        InvalidObject: With every problem.
+    """
+    obj, problems = check_object(raw)
+    errors = [problem for problem in problems if not problem.is_warning]
+    if errors or obj is None:
+        raise InvalidObject(errors, subject=describe(raw))
+    return obj
+
+
+def check_object(raw: Mapping[str, Any]) -> tuple[ApiObject | None, list[Problem]]:
+    """Return the object, None when it cannot be used, and all problems, warnings included."""
+    kind, version = raw.get("kind"), raw.get("apiVersion")
+    misnamed = []
+    if version not in API_VERSIONS:
+        misnamed.append(not_supported(Path(("apiVersion",)), version, API_VERSIONS))
+    if kind not in KINDS:
+        misnamed.append(not_supported(Path(("kind",)), kind, KINDS))
+    if misnamed:
+        return None, misnamed
+    body = {key: value for key, value in raw.items() if key != "status"}
+    status = _readable_status(str(kind), raw.get("status"))
+    if status is not None:
+        body["status"] = status
+    obj, problems = read_model(KINDS[str(kind)], body)
+    reported = {problem.field for problem in problems}
+    if obj is not None:
+        problems += [p for p in _rule_problems(obj) if p.field not in reported]
+    problems.sort(key=lambda problem: _natural(problem.field))
+    return (None if reported else obj), problems
+
+
+def find_unknown_fields(raw: Mapping[str, Any]) -> list[Problem]:
+    """Return the fields of a known kind that nobody reads; status is not looked at."""
+    body = {key: value for key, value in raw.items() if key != "status"}
+    metadata = body.get("metadata")
+    if isinstance(metadata, Mapping):
+        body["metadata"] = {k: v for k, v in metadata.items() if k not in OTHER_FIELDS}
+    return list(unknown_fields(KINDS[str(raw["kind"])], body, Path()))
+
+
+def describe(raw: Mapping[str, Any]) -> str:
+    """Return ``Kind namespace/name`` as far as the object tells."""
+    metadata = raw.get("metadata")
+    names = metadata if isinstance(metadata, Mapping) else {}
+    parts = [str(names[field]) for field in ("namespace", "name") if names.get(field)]
+    return " ".join(filter(None, (str(raw.get("kind") or ""), "/".join(parts))))
+
+
+def _rule_problems(obj: ApiObject) -> list[Problem]:
+    match obj:
+        case ScaledObject():
+            return scaled_object_problems(obj)
+        case ScaledJob():
+            return scaled_job_problems(obj)
+        case TriggerAuthentication() | ClusterTriggerAuthentication():
+            return authentication_problems(obj)
+        case _:
+            assert_never(obj)
+
+
+def _readable_status(kind: str, status: object) -> dict[str, Any] | None:
+    if not isinstance(status, dict):
+        return None
+    cleaned: dict[str, Any] = without_nulls(status)
+    try:
+        _STATUS_MODELS[kind].model_validate(cleaned)
+    except ValidationError:
+        return None
+    return cleaned
+
+
+def _natural(field: str) -> list[str | int]:
+    return [int(part) if part.isdigit() else part for part in _NUMBERS.split(field)]
