@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -162,4 +163,4 @@ if __name__ == "__main__":
     try:
         KafkaServer.check_available()
     except ServerMissing as missing:
-        print(f"not available: {missing}; tests that need it are skipped by name")
+        sys.stderr.write(f"not available: {missing}; tests that need it are skipped by name\n")

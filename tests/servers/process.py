@@ -11,9 +11,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import ClassVar
-
-from typing_extensions import Self
+from typing import ClassVar, Self
 
 POLL_SECONDS = 0.02
 STOP_SECONDS = 10.0
