@@ -55,8 +55,10 @@ class Collector:
         self._group: asyncio.TaskGroup | None = None
         self.readings = ReadingTable()
 
-    def register(self, key: str, scalers: Sequence[MetricReader], interval_seconds: float) -> None:
-        """Read an object's metrics every ``interval_seconds``, the new or changed ones at once.
+    def register(self, key: str, readers: Sequence[tuple[MetricReader, float]]) -> None:
+        """Read an object's metrics, each reader's every so many seconds.
+
+        New or changed metrics are read at once.
 
         Replaces an earlier registration of ``key``. Metrics that ask the same as before keep their
         readings and are not read early.
@@ -64,7 +66,7 @@ class Collector:
         Raises:
             ConfigError: A source cannot be built; the earlier registration stays.
         """
-        wanted = [one for scaler in scalers for one in subscriptions(key, scaler, interval_seconds)]
+        wanted = [one for reader, seconds in readers for one in subscriptions(key, reader, seconds)]
         self._open_sources(wanted)
         before = {one.metric: one for one in self._objects.get(key, ())}
         fresh = [
@@ -80,7 +82,7 @@ class Collector:
         for one in fresh:
             self._sources[one.source_key].ask([one])
         self._release(before.values())
-        self._restart_pushes(key, scalers, wanted)
+        self._restart_pushes(key, wanted)
 
     def unregister(self, key: str) -> None:
         """Stop reading an object's metrics and forget its readings."""
@@ -109,7 +111,7 @@ class Collector:
                 for source in self._sources.values():
                     group.create_task(source.run(), name="collect-source")
                 for key, wanted in self._objects.items():
-                    self._restart_pushes(key, [one.scaler for one in wanted], wanted)
+                    self._restart_pushes(key, wanted)
                 await asyncio.Event().wait()
             finally:
                 self._group = None
@@ -144,11 +146,11 @@ class Collector:
                 source.stop()
                 del self._sources[one.source_key]
 
-    def _restart_pushes(
-        self, key: str, scalers: Sequence[MetricReader], wanted: Sequence[Subscription]
-    ) -> None:
+    def _restart_pushes(self, key: str, wanted: Sequence[Subscription]) -> None:
         self._stop_pushes(key)
-        pushing = {id(s): s for s in scalers if isinstance(s, PushScaler)}
+        pushing = {
+            id(one.scaler): one.scaler for one in wanted if isinstance(one.scaler, PushScaler)
+        }
         if self._group is None or not pushing:
             return
 

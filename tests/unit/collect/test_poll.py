@@ -35,6 +35,9 @@ class Bench:
             settings=CollectorSettings(**settings),
         )
 
+    def register(self, key: str, scalers: list[StubScaler], seconds: float) -> None:
+        self.collector.register(key, [(scaler, seconds) for scaler in scalers])
+
     def reading(self, key: str, metric: str) -> Reading:
         return self.collector.readings.of(key)[metric]
 
@@ -52,8 +55,8 @@ async def test_new_object_is_read_at_once() -> None:
     """A registered object has readings after the coalescing window, not after an interval."""
     bench, source = Bench(), ScriptedSource()
     source.values = {"a": 7}
-    async with bench.running() as collector:
-        collector.register("ns/x", [StubScaler(source, "a")], 30)
+    async with bench.running():
+        bench.register("ns/x", [StubScaler(source, "a")], 30)
         await asyncio.sleep(0.05)
         assert bench.reading("ns/x", "s0-a").value == 7
         assert bench.woken == ["ns/x"]
@@ -64,8 +67,8 @@ async def test_period_is_the_interval_however_long_a_read_takes() -> None:
     """Reads start every interval, not interval plus duration."""
     bench, source = Bench(), ScriptedSource()
     source.values, source.hang_seconds = {"a": 1}, 2.0
-    async with bench.running() as collector:
-        collector.register("ns/x", [StubScaler(source, "a")], 10)
+    async with bench.running():
+        bench.register("ns/x", [StubScaler(source, "a")], 10)
         await asyncio.sleep(100)
         gaps = [b - a for a, b in zip(source.times[2:], source.times[3:], strict=False)]
         assert len(gaps) >= 7
@@ -78,9 +81,9 @@ async def test_first_regular_read_is_spread_within_the_interval() -> None:
     for seed in range(8):
         bench, source = Bench(seed), ScriptedSource()
         source.values = {"a": 1}
-        async with bench.running() as collector:
+        async with bench.running():
             began = asyncio.get_running_loop().time()
-            collector.register("ns/x", [StubScaler(source, "a")], 30)
+            bench.register("ns/x", [StubScaler(source, "a")], 30)
             await asyncio.sleep(31)
             second = source.fetches[1][0] - began
             assert 0 < second <= 30.001
@@ -92,9 +95,9 @@ async def test_thousand_metrics_of_a_source_are_one_read() -> None:
     """All metrics of one source are due together and distinct queries are asked once."""
     bench, source = Bench(), ScriptedSource()
     source.values = {f"q{i}": i for i in range(100)}
-    async with bench.running() as collector:
+    async with bench.running():
         for i in range(1000):
-            collector.register(f"ns/o{i}", [StubScaler(source, f"q{i % 100}")], 30)
+            bench.register(f"ns/o{i}", [StubScaler(source, f"q{i % 100}")], 30)
         await asyncio.sleep(62)
         assert source.opened == 1
         assert [len(queries) for _, queries in source.fetches] == [100] * 3
@@ -105,9 +108,9 @@ async def test_intervals_that_are_multiples_meet() -> None:
     """30 s and 60 s metrics of one source share every second read."""
     bench, source = Bench(), ScriptedSource()
     source.values = {"a": 1, "b": 2}
-    async with bench.running() as collector:
-        collector.register("ns/x", [StubScaler(source, "a")], 30)
-        collector.register("ns/y", [StubScaler(source, "b")], 60)
+    async with bench.running():
+        bench.register("ns/x", [StubScaler(source, "a")], 30)
+        bench.register("ns/y", [StubScaler(source, "b")], 60)
         await asyncio.sleep(300)
         sizes = [len(queries) for _, queries in source.fetches[1:]]
         assert sizes.count(2) == 5
@@ -118,8 +121,8 @@ async def test_source_is_never_read_twice_at_a_time() -> None:
     """A read slower than the interval delays the next one; missed turns are left out."""
     bench, source = Bench(), ScriptedSource()
     source.values, source.hang_seconds = {"a": 1}, 3.5
-    async with bench.running() as collector:
-        collector.register("ns/x", [StubScaler(source, "a")], 1)
+    async with bench.running():
+        bench.register("ns/x", [StubScaler(source, "a")], 1)
         await asyncio.sleep(20)
         assert source.running_max == 1
         assert len(source.fetches) in {5, 6}
@@ -130,9 +133,9 @@ async def test_slow_source_delays_no_other() -> None:
     bench, slow, fast = Bench(), ScriptedSource(), ScriptedSource()
     slow.hang_seconds = 1000
     fast.values = {"a": 1}
-    async with bench.running() as collector:
-        collector.register("ns/x", [StubScaler(slow, "a", place="slow")], 1)
-        collector.register("ns/y", [StubScaler(fast, "a", place="fast")], 1)
+    async with bench.running():
+        bench.register("ns/x", [StubScaler(slow, "a", place="slow")], 1)
+        bench.register("ns/y", [StubScaler(fast, "a", place="fast")], 1)
         await asyncio.sleep(30)
         assert len(fast.fetches) >= 30
 
@@ -142,9 +145,9 @@ async def test_bounded_number_of_sources_at_a_time() -> None:
     bench = Bench(concurrent_sources=2)
     shared = ScriptedSource()
     shared.values, shared.hang_seconds = {"a": 1}, 0.1
-    async with bench.running() as collector:
+    async with bench.running():
         for i in range(10):
-            collector.register(f"ns/o{i}", [StubScaler(shared, "a", place=str(i))], 30)
+            bench.register(f"ns/o{i}", [StubScaler(shared, "a", place=str(i))], 30)
         await asyncio.sleep(1)
         assert shared.running_max == 2
         assert len(shared.fetches) >= 10
@@ -154,8 +157,8 @@ async def test_deadline_makes_an_error_reading() -> None:
     """A source that does not answer yields errors that say so, not values."""
     bench, source = Bench(deadline_seconds=5.0), ScriptedSource()
     source.hang_seconds = 1e6
-    async with bench.running() as collector:
-        collector.register("ns/x", [StubScaler(source, "a")], 30)
+    async with bench.running():
+        bench.register("ns/x", [StubScaler(source, "a")], 30)
         await asyncio.sleep(5.1)
         reading = bench.reading("ns/x", "s0-a")
         assert reading.value is None
@@ -176,8 +179,8 @@ async def test_bad_answer_is_an_error_reading(answer: object, reason: str, part:
     """Whatever is no finite number becomes an error reading of its own metric only."""
     bench, source = Bench(), ScriptedSource()
     source.values = {"good": 1, "bad": answer}
-    async with bench.running() as collector:
-        collector.register("ns/x", [StubScaler(source, "good", "bad")], 30)
+    async with bench.running():
+        bench.register("ns/x", [StubScaler(source, "good", "bad")], 30)
         await asyncio.sleep(1)
         assert bench.reading("ns/x", "s0-good").value == 1
         bad = bench.reading("ns/x", "s0-bad")
@@ -188,8 +191,8 @@ async def test_bad_answer_is_an_error_reading(answer: object, reason: str, part:
 async def test_missing_answer_is_an_error_reading() -> None:
     """A source that skips a query does not make it zero."""
     bench, source = Bench(), ScriptedSource()
-    async with bench.running() as collector:
-        collector.register("ns/x", [StubScaler(source, "a")], 30)
+    async with bench.running():
+        bench.register("ns/x", [StubScaler(source, "a")], 30)
         await asyncio.sleep(1)
         assert bench.reading("ns/x", "s0-a").error == "the source gave no answer to this query"
 
@@ -199,9 +202,9 @@ async def test_scaler_bug_stays_with_its_trigger() -> None:
     bench, broken, fine = Bench(), ScriptedSource(), ScriptedSource()
     broken.failure = ZeroDivisionError("oops")
     fine.values = {"a": 1}
-    async with bench.running() as collector:
-        collector.register("ns/x", [StubScaler(broken, "a", place="broken")], 1)
-        collector.register("ns/y", [StubScaler(fine, "a", place="fine")], 1)
+    async with bench.running():
+        bench.register("ns/x", [StubScaler(broken, "a", place="broken")], 1)
+        bench.register("ns/y", [StubScaler(fine, "a", place="fine")], 1)
         await asyncio.sleep(3)
         assert "ZeroDivisionError: oops" in (bench.reading("ns/x", "s0-a").error or "")
         assert bench.reading("ns/y", "s0-a").value == 1
@@ -211,8 +214,8 @@ async def test_error_replaces_the_value_before_it() -> None:
     """An old value is never shown for a failed read."""
     bench, source = Bench(), ScriptedSource()
     source.values = {"a": 5}
-    async with bench.running() as collector:
-        collector.register("ns/x", [StubScaler(source, "a")], 1)
+    async with bench.running():
+        bench.register("ns/x", [StubScaler(source, "a")], 1)
         await asyncio.sleep(1)
         source.failure = MetricUnavailable("connection refused")
         await asyncio.sleep(2)
@@ -224,8 +227,8 @@ async def test_reading_is_dated_when_it_was_asked() -> None:
     """A slow answer is as old as its question."""
     bench, source = Bench(), ScriptedSource()
     source.values, source.hang_seconds = {"a": 1}, 4.0
-    async with bench.running() as collector:
-        collector.register("ns/x", [StubScaler(source, "a")], 30)
+    async with bench.running():
+        bench.register("ns/x", [StubScaler(source, "a")], 30)
         await asyncio.sleep(5)
         assert bench.reading("ns/x", "s0-a").sampled_at == pytest.approx(EPOCH + 0.02, abs=1e-3)
 
@@ -237,7 +240,7 @@ async def test_failing_source_is_left_alone_and_found_again() -> None:
     source.values = {f"q{i}": i for i in range(50)}
     scalers = [StubScaler(source, *source.values)]
     async with bench.running() as collector:
-        collector.register("ns/x", scalers, 30)
+        bench.register("ns/x", scalers, 30)
         await asyncio.sleep(600)
         full = [queries for _, queries in source.fetches if len(queries) == 50]
         probes = [queries for _, queries in source.fetches if len(queries) == 1]
@@ -258,8 +261,8 @@ async def test_failed_probes_give_no_extra_error_readings() -> None:
     """Fallback counts failed polls, so probing in between must not add to them."""
     bench, source = Bench(), ScriptedSource()
     source.failure = MetricUnavailable("connection refused")
-    async with bench.running() as collector:
-        collector.register("ns/x", [StubScaler(source, "a")], 30)
+    async with bench.running():
+        bench.register("ns/x", [StubScaler(source, "a")], 30)
         await asyncio.sleep(300)
         assert len(source.fetches) > 11
         assert len(bench.woken) == 11
@@ -270,7 +273,7 @@ async def test_one_refused_query_opens_no_breaker() -> None:
     bench, source = Bench(), ScriptedSource()
     source.values = {"a": MetricRejected("bad query")}
     async with bench.running() as collector:
-        collector.register("ns/x", [StubScaler(source, "a")], 1)
+        bench.register("ns/x", [StubScaler(source, "a")], 1)
         await asyncio.sleep(10)
         assert not collector.sources()[0].is_open
         assert len(source.fetches) >= 10
@@ -281,8 +284,8 @@ async def test_source_is_closed_with_its_last_user() -> None:
     bench, source = Bench(), ScriptedSource()
     source.values = {"a": 1, "b": 2}
     async with bench.running() as collector:
-        collector.register("ns/x", [StubScaler(source, "a")], 1)
-        collector.register("ns/y", [StubScaler(source, "b")], 1)
+        bench.register("ns/x", [StubScaler(source, "a")], 1)
+        bench.register("ns/y", [StubScaler(source, "b")], 1)
         await asyncio.sleep(1)
         collector.unregister("ns/x")
         await asyncio.sleep(1)
@@ -299,8 +302,8 @@ async def test_stopping_closes_sources() -> None:
     """Cancelling the collector closes what is open."""
     bench, source = Bench(), ScriptedSource()
     source.hang_seconds = 1000
-    async with bench.running() as collector:
-        collector.register("ns/x", [StubScaler(source, "a")], 1)
+    async with bench.running():
+        bench.register("ns/x", [StubScaler(source, "a")], 1)
         await asyncio.sleep(1)
     assert source.closed == 1
 
@@ -310,13 +313,13 @@ async def test_registering_anew_keeps_unchanged_metrics() -> None:
     bench, source = Bench(), ScriptedSource()
     source.values = {"a": 1, "b": 2}
     async with bench.running() as collector:
-        collector.register("ns/x", [StubScaler(source, "a")], 3000)
+        bench.register("ns/x", [StubScaler(source, "a")], 3000)
         await asyncio.sleep(1)
-        collector.register("ns/x", [StubScaler(source, "a", "b")], 3000)
+        bench.register("ns/x", [StubScaler(source, "a", "b")], 3000)
         assert bench.reading("ns/x", "s0-a").value == 1
         await asyncio.sleep(1)
         assert [queries for _, queries in source.fetches] == [("a",), ("b",)]
-        collector.register("ns/x", [StubScaler(source, "b")], 3000)
+        bench.register("ns/x", [StubScaler(source, "b")], 3000)
         assert set(collector.readings.of("ns/x")) == {"s0-b"}
         assert source.closed == 0
 
@@ -325,7 +328,7 @@ async def test_registered_before_running_is_read_when_running() -> None:
     """Registration does not depend on the collector having started."""
     bench, source = Bench(), ScriptedSource()
     source.values = {"a": 1}
-    bench.collector.register("ns/x", [StubScaler(source, "a")], 30)
+    bench.register("ns/x", [StubScaler(source, "a")], 30)
     await asyncio.sleep(100)
     assert source.fetches == []
     async with bench.running():
@@ -338,8 +341,8 @@ async def test_push_reads_at_once_but_not_too_often() -> None:
     bench, source = Bench(), ScriptedSource()
     source.values = {"a": 1}
     scaler = StubPushScaler(source, "a")
-    async with bench.running() as collector:
-        collector.register("ns/x", [scaler], 3000)
+    async with bench.running():
+        bench.register("ns/x", [scaler], 3000)
         await asyncio.sleep(1)
         scaler.events.put_nowait(False)
         await asyncio.sleep(1)
@@ -359,7 +362,7 @@ async def test_broken_push_stream_is_opened_again() -> None:
     source.values = {"a": 1}
     scaler = StubPushScaler(source, "a")
     async with bench.running() as collector:
-        collector.register("ns/x", [scaler], 10)
+        bench.register("ns/x", [scaler], 10)
         await asyncio.sleep(0.1)
         scaler.events.put_nowait(ConnectionError("gone"))
         await asyncio.sleep(30)
@@ -373,8 +376,8 @@ async def test_compressed_clock_polls_faster() -> None:
     clock = ScaledClock(LoopClock(), origin_at=EPOCH, speed=120.0)
     bench, source = Bench(clock=clock), ScriptedSource()
     source.values = {"a": 1}
-    async with bench.running() as collector:
-        collector.register("ns/x", [StubScaler(source, "a")], 30)
+    async with bench.running():
+        bench.register("ns/x", [StubScaler(source, "a")], 30)
         await asyncio.sleep(10)
         assert 39 <= len(source.fetches) <= 42
 
@@ -389,10 +392,10 @@ async def test_source_that_cannot_be_opened_leaves_the_registration() -> None:
     bench, source = Bench(), ScriptedSource()
     source.values = {"a": 1}
     async with bench.running() as collector:
-        collector.register("ns/x", [StubScaler(source, "a")], 30)
+        bench.register("ns/x", [StubScaler(source, "a")], 30)
         await asyncio.sleep(1)
         with pytest.raises(RuntimeError):
-            collector.register(
+            bench.register(
                 "ns/x", [StubScaler(source, "b", place="new"), Unopenable(source, "c")], 30
             )
         assert bench.reading("ns/x", "s0-a").value == 1
