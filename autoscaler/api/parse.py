@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, TypeAlias, assert_never
 
 from pydantic import ValidationError
@@ -48,6 +49,7 @@ _STATUS_MODELS: Final[Mapping[str, type[ApiModel]]] = {
     "TriggerAuthentication": TriggerAuthenticationStatus,
     "ClusterTriggerAuthentication": TriggerAuthenticationStatus,
 }
+_BOUNDS: Final = ("minReplicaCount", "maxReplicaCount", "idleReplicaCount")
 _NUMBERS: Final = re.compile(r"(\d+)")
 
 
@@ -86,7 +88,7 @@ def check_object(raw: Mapping[str, Any]) -> tuple[ApiObject | None, list[Problem
     obj, problems = read_model(KINDS[str(kind)], body)
     reported = {problem.field for problem in problems}
     if obj is not None:
-        problems += [p for p in _rule_problems(obj) if p.field not in reported]
+        problems += [p for p in _rule_problems(obj) if not _follows_from(p.field, reported)]
     problems.sort(key=lambda problem: _natural(problem.field))
     return (None if reported else obj), problems
 
@@ -129,6 +131,16 @@ def _readable_status(kind: str, status: object) -> dict[str, Any] | None:
     except ValidationError:
         return None
     return cleaned
+
+
+def _follows_from(field: str, reported: AbstractSet[str]) -> bool:
+    """Say whether a rule's verdict on a field rests on a value that is itself refused."""
+    if field in reported:
+        return True
+    parent, _, last = field.rpartition(".")
+    if parent.endswith(".smoothing"):
+        return f"{parent}.type" in reported
+    return last in _BOUNDS and any(f"{parent}.{bound}" in reported for bound in _BOUNDS)
 
 
 def _natural(field: str) -> list[str | int]:

@@ -26,7 +26,7 @@ from autoscaler.api.problems import (
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
-_QUOTED: Final = re.compile(r"'([^']+)'")
+_QUOTED: Final = re.compile(r"'([^']*)'")
 _MISSING: Final = {"missing": "is required", "string_too_short": "must not be empty"}
 _KINDS_OF_VALUE: Final = {
     "string_type": "a string",
@@ -100,7 +100,7 @@ def _to_problem(detail: ErrorDetails) -> Problem:
     if kind in _MISSING:
         return required(path, _MISSING[kind])
     if kind == "literal_error":
-        return not_supported(path, value, _QUOTED.findall(context["expected"]))
+        return not_supported(path, value, filter(None, _QUOTED.findall(context["expected"])))
     if kind in _LIMITS:
         words, limit = _LIMITS[kind]
         text = f"{words} {context[limit]}"
