@@ -56,7 +56,11 @@ class Endpoint(Protocol):
         ...
 
     async def authorization(self) -> Mapping[str, str]:
-        """Return the headers that authenticate a request; tokens are re-read when due."""
+        """Return the headers that authenticate a request; tokens are re-read when due.
+
+        Raises:
+            ConfigError: There is no token any more.
+        """
         ...
 
     async def renew(self, rejected_at: float) -> bool:
@@ -128,7 +132,12 @@ class _ConfiguredEndpoint:
         self.tls = _tls_of(login.configuration) if self.server.startswith("https") else None
 
     async def authorization(self) -> Mapping[str, str]:
-        key = await self._configuration.get_api_key_with_prefix("BearerToken")
+        from kubernetes.aio.config import ConfigException
+
+        try:
+            key = await self._configuration.get_api_key_with_prefix("BearerToken")
+        except (ConfigException, OSError) as exc:
+            raise ConfigError(f"no token for {self.server}: {shorten(str(exc))}") from exc
         return {"Authorization": key.strip()} if key else {}
 
     async def renew(self, rejected_at: float) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 from urllib.parse import urlencode
@@ -13,7 +13,7 @@ import msgspec
 from yarl import URL
 
 from autoscaler import __version__
-from autoscaler.errors import Invalid, Unreachable
+from autoscaler.errors import ConfigError, Forbidden, Invalid, Unreachable
 from autoscaler.kube.answers import error_for
 from autoscaler.kube.config import Endpoint, PlainEndpoint, find_endpoint
 from autoscaler.kube.lines import LineStream, describe
@@ -46,6 +46,8 @@ class TransportLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DEFAULT_LIMITS: Final = TransportLimits()
+OnRequest = Callable[[str, int, float], None]
+"""``on_request(verb, status, seconds)`` once a request was answered; status 0 = no answer."""
 
 
 class KubeClient:
@@ -55,9 +57,16 @@ class KubeClient:
     is a request the server rejected unread for an expired login.
     """
 
-    def __init__(self, endpoint: Endpoint, *, limits: TransportLimits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        limits: TransportLimits = DEFAULT_LIMITS,
+        on_request: OnRequest | None = None,
+    ) -> None:
         self._endpoint = endpoint
         self._limits = limits
+        self._on_request = on_request
         self._bucket = TokenBucket(limits.queries_per_second, limits.burst)
         self._session: aiohttp.ClientSession | None = None
 
@@ -69,6 +78,7 @@ class KubeClient:
         *,
         in_cluster: bool | None = None,
         limits: TransportLimits = DEFAULT_LIMITS,
+        on_request: OnRequest | None = None,
     ) -> Self:
         """Return a client for a kubeconfig file or the cluster the process runs in.
 
@@ -80,16 +90,24 @@ class KubeClient:
             context: Name inside the kubeconfig; None = its current one.
             in_cluster: True = only the service account, False = never it.
             limits: Bounds.
+            on_request: Told of every request, for metrics; must be quick.
 
         Raises:
             ConfigError: No usable configuration, with the places looked at.
         """
-        return cls(await find_endpoint(kubeconfig, context, in_cluster=in_cluster), limits=limits)
+        endpoint = await find_endpoint(kubeconfig, context, in_cluster=in_cluster)
+        return cls(endpoint, limits=limits, on_request=on_request)
 
     @classmethod
-    def for_url(cls, url: str, *, limits: TransportLimits = DEFAULT_LIMITS) -> Self:
+    def for_url(
+        cls,
+        url: str,
+        *,
+        limits: TransportLimits = DEFAULT_LIMITS,
+        on_request: OnRequest | None = None,
+    ) -> Self:
         """Return a client without credentials, for the embedded API server."""
-        return cls(PlainEndpoint(url), limits=limits)
+        return cls(PlainEndpoint(url), limits=limits, on_request=on_request)
 
     @property
     def server(self) -> str:
@@ -199,15 +217,23 @@ class KubeClient:
         """Send a request and return its 2xx answer unread; errors are raised."""
         loop = asyncio.get_running_loop()
         started_at = loop.time()
-        response = await self._send(method, path, params, headers=headers, data=data)
-        if response.status == UNAUTHORIZED and await self._endpoint.renew(started_at):
-            response.release()
+        status = 0
+        try:
             response = await self._send(method, path, params, headers=headers, data=data)
+            if response.status == UNAUTHORIZED and await self._endpoint.renew(started_at):
+                response.release()
+                response = await self._send(method, path, params, headers=headers, data=data)
+            status = response.status
+        except ConfigError as exc:
+            raise Forbidden(f"{what}: login failed: {exc}") from exc
+        finally:
+            if self._on_request is not None:
+                self._on_request(method, status, loop.time() - started_at)
         if response.ok:
             return response
         async with response:
             body = await _read_at_most(response, ERROR_BODY_BYTES)
-        raise error_for(what, response.status, body or b"", response.headers.get("Retry-After", ""))
+        raise error_for(what, status, body or b"", response.headers.get("Retry-After", ""))
 
     async def _send(
         self,

@@ -1,0 +1,233 @@
+"""Settings of the process, from flags, environment variables and a file, in this order of weight.
+
+Every setting belongs to a group, so its variable is ``FLYBALL_<GROUP>__<NAME>``, for example
+``FLYBALL_POLLING__DEADLINE_SECONDS``; in the file (YAML) it is ``polling: {deadline_seconds: …}``.
+Read once by the command line and passed down as the smallest group needed; never global.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+from typing_extensions import override
+
+from autoscaler.errors import ConfigError, shorten
+
+PREFIX: Final = "FLYBALL_"
+FILE_VARIABLE: Final = "FLYBALL_CONFIG"
+"""Path of the settings file, unless a flag names one."""
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class KubernetesSettings(_Group):
+    """How to reach the API server and what to look at there."""
+
+    kubeconfig: str | None = None
+    """Path of a kubeconfig; unset = $KUBECONFIG, then the pod's service account, then
+    ~/.kube/config."""
+    context: str | None = None
+    """Context inside the kubeconfig; unset = its current one."""
+    in_cluster: bool | None = None
+    """True = only the pod's service account, False = never it."""
+    server: str | None = None
+    """URL of an API server that wants no credentials (the embedded one, ``kubectl proxy``);
+    overrides the three above."""
+    namespace: str | None = None
+    """Namespace to watch; unset = all, which needs a ClusterRole."""
+    cluster_object_namespace: str = "flyball-system"
+    """Where the Secrets of a ClusterTriggerAuthentication are."""
+    watch_keda: bool = False
+    """Act on ``keda.sh`` objects instead of ``flyball.dev`` ones."""
+    queries_per_second: float = Field(default=50.0, gt=0)
+    """Requests per second to the API server in the long run. Too low delays scaling when many
+    objects change at once, too high burdens the API server."""
+    burst: int = Field(default=100, ge=1)
+    """Requests at once before the rate applies."""
+    timeout_seconds: float = Field(default=15.0, gt=0)
+    """Longest time one request may take."""
+
+
+class PollingSettings(_Group):
+    """How metric sources are read."""
+
+    deadline_seconds: float = Field(default=10.0, gt=0)
+    """Longest time one read of a source may take; longer ones are errors."""
+    concurrent_sources: int = Field(default=64, ge=1)
+    """Sources read at the same time."""
+    coalesce_seconds: float = Field(default=0.02, ge=0)
+    """Reads due within this time of each other share one round trip. 0 shares only exact
+    coincidences."""
+
+
+class ScalingSettings(_Group):
+    """How objects are reconciled, and the controller-wide part of the HPA algorithm."""
+
+    workers: int = Field(default=16, ge=1)
+    """Objects reconciled at the same time."""
+    reconcile_seconds: float = Field(default=30.0, gt=0)
+    """Longest time one reconcile may take."""
+    grace_seconds: float = Field(default=10.0, ge=0)
+    """How long running reconciles may take after SIGTERM; keep it below the pod's
+    terminationGracePeriodSeconds."""
+    tolerance: float = Field(default=0.1, ge=0)
+    """Ratio to the target within which nothing is scaled, unless ``behavior`` says otherwise."""
+    downscale_stabilization_seconds: float = Field(default=300.0, ge=0)
+    """How long the highest recommendation holds before scaling down, unless ``behavior`` says
+    otherwise."""
+    cpu_initialization_period_seconds: float = Field(default=300.0, ge=0)
+    """After its start a pod's CPU usage counts only when it was ready all the time."""
+    initial_readiness_delay_seconds: float = Field(default=30.0, ge=0)
+    """A pod unready this soon after its start has not been ready yet."""
+
+
+class ServerSettings(_Group):
+    """The service's own HTTP endpoints: probes, metrics, explanations."""
+
+    host: str = "0.0.0.0"  # noqa: S104 -- probes and scrapes come from outside the pod
+    """Address to listen on."""
+    port: int = Field(default=8080, ge=0, le=65535)
+    """Port to listen on; 0 = any free one."""
+    is_enabled: bool = True
+    """Whether to listen at all."""
+
+
+class TelemetrySettings(_Group):
+    """What the service says about itself."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level logged."""
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """``auto`` is ``console`` on a terminal and ``json`` elsewhere."""
+    keda_metric_names: bool = True
+    """Also expose the ``keda_*`` series existing dashboards use."""
+
+
+class Settings(BaseSettings):
+    """All settings."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+    kubernetes: KubernetesSettings = KubernetesSettings()
+    """How to reach the API server and what to look at there."""
+    polling: PollingSettings = PollingSettings()
+    """How metric sources are read."""
+    scaling: ScalingSettings = ScalingSettings()
+    """How objects are reconciled."""
+    server: ServerSettings = ServerSettings()
+    """The service's own HTTP endpoints."""
+    telemetry: TelemetrySettings = TelemetrySettings()
+    """What the service says about itself."""
+
+
+def load_settings(
+    flags: Mapping[str, Mapping[str, Any]] | None = None, *, file: str | Path | None = None
+) -> Settings:
+    """Read the settings of this process.
+
+    Args:
+        flags: Values given on the command line, by group and name; None values count as not given.
+        file: Settings file; None = the one ``FLYBALL_CONFIG`` names, if any.
+
+    Raises:
+        ConfigError: Every problem of all three places at once, each with its setting and variable.
+    """
+    path = file or os.environ.get(FILE_VARIABLE)
+    from_file = _read_file(Path(path)) if path else {}
+    given = {
+        group: {name: value for name, value in values.items() if value is not None}
+        for group, values in (flags or {}).items()
+    }
+
+    class Loaded(Settings):
+        @classmethod
+        @override
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- not used on purpose
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return (init_settings, env_settings, InitSettingsSource(settings_cls, from_file))
+
+    problems = _unknown_variables()
+    # Typed loosely: the groups are still plain mappings here, validation makes them models.
+    build: Callable[..., Settings] = Loaded
+    try:
+        loaded = build(**{group: values for group, values in given.items() if values})
+    except ValidationError as exc:
+        problems += [_problem(error) for error in exc.errors(include_url=False)]
+    except SettingsError as exc:
+        problems.append(shorten(str(exc)))
+    else:
+        if not problems:
+            return Settings.model_construct(
+                **{name: getattr(loaded, name) for name in Settings.model_fields}
+            )
+    raise ConfigError("settings: " + "; ".join(sorted(set(problems))))
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
+        raise ConfigError(f"settings file {path}: {shorten(str(exc))}") from exc
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"settings file {path}: must be a mapping of groups, such as 'polling:'")
+    return content
+
+
+def _unknown_variables() -> list[str]:
+    """Name the variables with our prefix that mean nothing.
+
+    Only names with ``__`` are ours: for a Service called ``flyball`` the kubelet sets
+    ``FLYBALL_PORT``, ``FLYBALL_SERVICE_HOST`` and more in every pod of the namespace.
+    """
+    problems = []
+    for variable in os.environ:
+        group, separator, _ = variable.removeprefix(PREFIX).lower().partition("__")
+        if variable.startswith(PREFIX) and separator and group not in Settings.model_fields:
+            groups = ", ".join(name.upper() for name in Settings.model_fields)
+            problems.append(f"variable {variable}: no such group; groups are {groups}")
+    return problems
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    location = [str(part) for part in error["loc"]]
+    if error["type"] == "extra_forbidden":
+        known = _names_of(location[0]) if len(location) > 1 else list(Settings.model_fields)
+        return f"{'.'.join(location)}: no such setting; known here are {', '.join(known)}"
+    variable = PREFIX + "__".join(part.upper() for part in location)
+    given = shorten(repr(error.get("input")), 60)
+    return f"{'.'.join(location)} = {given}: {error['msg']} (variable {variable})"
+
+
+def _names_of(group: str) -> list[str]:
+    model = Settings.model_fields[group].annotation
+    assert isinstance(model, type)
+    assert issubclass(model, BaseModel)
+    return list(model.model_fields)
