@@ -251,7 +251,8 @@ def scale_up_limit(
             limits.append(_wrapped(base + policy.value))
         else:
             limits.append(min(math.ceil(float(base) * (1.0 + policy.value / 100.0)), INT32_MAX))
-    return min(limits) if rules.select_policy is SelectPolicy.MIN else max(limits)
+    choose = min if rules.select_policy is SelectPolicy.MIN else max
+    return choose(limits, default=current)
 
 
 def scale_down_limit(
@@ -272,7 +273,13 @@ def scale_down_limit(
             limits.append(base - policy.value)
         else:
             limits.append(math.trunc(float(base) * (1.0 - policy.value / 100.0)))
-    return max(limits) if rules.select_policy is SelectPolicy.MIN else min(limits)
+    choose = max if rules.select_policy is SelectPolicy.MIN else min
+    return choose(limits, default=current)
+
+
+def longest_period_ms(rules: ScalingRules) -> int:
+    """Return the longest period among a direction's policies, milliseconds."""
+    return max((policy.period_seconds for policy in rules.policies), default=0) * 1000
 
 
 def next_quota_at_ms(

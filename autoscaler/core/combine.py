@@ -13,7 +13,8 @@ class Combined(msgspec.Struct, frozen=True):
     """The merged proposal.
 
     Attributes:
-        replicas: Never negative; None = the metrics may not be acted upon (or there are none).
+        replicas: The highest proposal, which negative metric values can make negative; None = the
+            metrics may not be acted upon (or there are none).
         chosen: The metric that asks for the most; None when no metric gave a proposal.
         first_failure: The first metric that failed.
         failures: How many failed.
@@ -49,4 +50,4 @@ def combine(proposals: Sequence[Proposal], current: int) -> Combined:
             chosen = proposal
     if chosen is None or (failures and best < current):
         return Combined(None, chosen, first_failure, failures)
-    return Combined(max(best, 0), chosen, first_failure, failures)
+    return Combined(best, chosen, first_failure, failures)

@@ -68,6 +68,11 @@ def describe(spec: MetricSpec) -> str:
     return f"{spec.resource} {where} utilization (percentage of request)"
 
 
+def is_total(metric: MetricPolicy) -> bool:
+    """Say whether a metric can be read without pods (External or Object)."""
+    return metric.spec.source in {MetricSource.EXTERNAL, MetricSource.OBJECT}
+
+
 def propose(
     metric: MetricPolicy, reading: Reading, seen: Observation, policy: Policy, tolerance: Tolerance
 ) -> Proposal:
