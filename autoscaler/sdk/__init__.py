@@ -22,6 +22,9 @@ from autoscaler.sdk.config import (
     Seconds,
     TriggerConfig,
 )
+from autoscaler.sdk.cron import CronSchedule
+from autoscaler.sdk.documents import Document
+from autoscaler.sdk.documents import Format as DocumentFormat
 from autoscaler.sdk.fetch import fetch_each
 from autoscaler.sdk.http import HttpClient, HttpResponse, NoConnection, is_http_url, only_ok
 from autoscaler.sdk.metrics import (
@@ -29,6 +32,7 @@ from autoscaler.sdk.metrics import (
     external_metric,
     parse_number,
     parse_quantity,
+    quantity_milli,
     reading_of,
 )
 from autoscaler.sdk.scaler import (
@@ -43,6 +47,7 @@ from autoscaler.sdk.scaler import (
     TriggerContext,
     metric_name,
 )
+from autoscaler.sdk.selector import parse_selector
 from autoscaler.sdk.tls import TlsSettings
 
 __all__ = [
@@ -52,7 +57,10 @@ __all__ = [
     "ClusterPod",
     "ClusterReader",
     "Credentials",
+    "CronSchedule",
     "ENV",
+    "Document",
+    "DocumentFormat",
     "FOREIGN_TEXT_LIMIT",
     "HttpAuth",
     "HttpClient",
@@ -89,6 +97,8 @@ __all__ = [
     "only_ok",
     "parse_number",
     "parse_quantity",
+    "parse_selector",
+    "quantity_milli",
     "reading_of",
     "shorten",
 ]

@@ -110,9 +110,24 @@ def parse_quantity(text: str) -> float:
     try:
         return quantity.as_double(text)
     except QuantityError:
-        raise MetricMalformed(
-            f'"{shorten(text, _SHOWN)}" is no number and no quantity such as 500m or 10Mi'
-        ) from None
+        raise _no_quantity(text) from None
+
+
+def quantity_milli(text: str) -> int:
+    """Return a Kubernetes quantity in thousandths, rounded away from zero.
+
+    Raises:
+        MetricMalformed: The text is no quantity.
+    """
+    try:
+        return quantity.to_milli(text)
+    except QuantityError:
+        raise _no_quantity(text) from None
+
+
+def _no_quantity(text: str) -> MetricMalformed:
+    shown = shorten(text, _SHOWN)
+    return MetricMalformed(f'"{shown}" is no number and no quantity such as 500m or 10Mi')
 
 
 _SHOWN: Final = 80
