@@ -30,10 +30,8 @@ ALL_BELOW_TARGET: Final = "All metrics below target"
 def await_sync_period(draft: Draft) -> bool:
     """Say whether the metrics were acted upon less than a sync period ago, and note it if so."""
     period_seconds = draft.policy.hpa.sync_period_seconds
-    if not period_seconds:
-        return False
     last_sync_at = draft.memory.last_sync_at
-    if last_sync_at is not None:
+    if period_seconds and last_sync_at is not None:
         due_ms = round(last_sync_at * 1000) + round(period_seconds * 1000)
         left_ms = due_ms - draft.now_ms
         if left_ms > 0:
@@ -42,7 +40,6 @@ def await_sync_period(draft: Draft) -> bool:
                 derivation.sync_step(period_seconds, left_ms / 1000, current=draft.current)
             )
             return True
-    draft.synced = True
     return False
 
 
@@ -78,6 +75,7 @@ def ask_metrics(
         The merged proposal, >= 0; None when the metrics may not be acted upon.
     """
     seen, policy, current = draft.seen, draft.policy, draft.current
+    draft.synced = True
     if seen.selector_error is not None:
         _refuse_selector(draft, *seen.selector_error)
         return None
