@@ -52,17 +52,22 @@ def _convert(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[
         result["type"] = _TYPE_OF[type(result["enum"][0])]
     if result.get("type") == "integer":
         _mark_int32(result)
+    return {**result, **_convert_inside(schema, definitions)}
+
+
+def _convert_inside(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    inside: dict[str, Any] = {}
     if "properties" in schema:
-        result["properties"] = {
+        inside["properties"] = {
             name: _convert(value, definitions) for name, value in schema["properties"].items()
         }
     if schema.get("required"):
-        result["required"] = sorted(schema["required"])
+        inside["required"] = sorted(schema["required"])
     if isinstance(schema.get("additionalProperties"), Mapping):
-        result["additionalProperties"] = _convert(schema["additionalProperties"], definitions)
+        inside["additionalProperties"] = _convert(schema["additionalProperties"], definitions)
     if "items" in schema:
-        result["items"] = _convert(schema["items"], definitions)
-    return result
+        inside["items"] = _convert(schema["items"], definitions)
+    return inside
 
 
 def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
