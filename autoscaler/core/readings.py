@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from autoscaler.core.model import Observation, Policy, Reading
+from autoscaler.core.model import MetricPolicy, Observation, Policy, Reading
 
 NEVER_READ = "NeverRead"
 STALE = "Stale"
@@ -30,24 +30,36 @@ def usable_readings(policy: Policy, seen: Observation) -> Mapping[str, Reading]:
         name = metric.spec.name
         reading = readings.get(name)
         if reading is None:
-            replacement = Reading.failed(
-                name, f"metric {name} has not been read yet", seen.at, reason=NEVER_READ
-            )
-        elif (
-            metric.freshness_seconds is not None
-            and reading.error is None
-            and seen.at - reading.sampled_at > metric.freshness_seconds
-        ):
-            replacement = Reading.failed(
-                name,
-                f"metric {name}: last value is {seen.at - reading.sampled_at:.0f} s old, "
-                f"freshness allows {metric.freshness_seconds:.0f} s",
-                reading.sampled_at,
-                reason=STALE,
-            )
+            text = f"metric {name} has not been read yet"
+            replacement = Reading.failed(name, text, 0.0, reason=NEVER_READ)
+        elif _is_stale(metric, reading, seen.at):
+            replacement = _stale(metric, reading, seen.at)
         else:
             continue
         if changed is None:
             changed = dict(readings)
         changed[name] = replacement
     return readings if changed is None else changed
+
+
+def _is_stale(metric: MetricPolicy, reading: Reading, at: float) -> bool:
+    limit = metric.freshness_seconds
+    return limit is not None and reading.error is None and at - reading.sampled_at > limit
+
+
+def _stale(metric: MetricPolicy, reading: Reading, at: float) -> Reading:
+    """Return the error for a value that is too old.
+
+    Its ``sampled_at`` moves on by one freshness period at a time, so that a source nobody hears
+    from counts as one more failure per period, however often a decision is made.
+    """
+    limit = metric.freshness_seconds
+    assert limit is not None
+    age = at - reading.sampled_at
+    periods = int(age / limit) if limit else 0
+    return Reading.failed(
+        reading.metric,
+        f"the last value is {age:.0f} s old, freshness allows {limit:g} s",
+        reading.sampled_at + periods * limit,
+        reason=STALE,
+    )

@@ -296,8 +296,8 @@ class Compiler:
         listed = container.type.may_be(Kind.LIST) and key.type.may_be(Kind.INT)
         mapped = container.type.may_be(Kind.MAP) and key.type.may_be(Kind.TEXT)
         if not listed and not mapped:
-            kinds = f"{container.type.kind.with_article} has no element under {key.type.kind.with_article}"
-            raise self.error(kinds, node.position)
+            holder, index = container.type.kind.with_article, key.type.kind.with_article
+            raise self.error(f"{holder} has no element under {index}", node.position)
         run = self._guarded(node.position, values.element, container, key)
         return Part(element_of(container.type), run)
 
