@@ -33,8 +33,9 @@ from autoscaler.errors import (
     MetricUnavailable,
     shorten,
 )
-from autoscaler.sdk.auth import ANONYMOUS, Credentials
+from autoscaler.sdk.auth import ANONYMOUS, Credentials, OAuth
 from autoscaler.sdk.oauth import TokenCache
+from autoscaler.sdk.tls import TlsSettings
 from autoscaler.sdk.tls_contexts import TlsContexts
 
 DEFAULT_TIMEOUT_SECONDS: Final = 3.0
@@ -175,6 +176,14 @@ class HttpClient:
                 )
         except TimeoutError:
             raise MetricUnavailable(f"{where}: no complete answer within {timeout:g} s") from None
+
+    async def token(self, oauth: OAuth, tls: TlsSettings) -> str:
+        """Return an access token for protocols other than HTTP, from the same cache.
+
+        Raises:
+            MetricError: The token endpoint does not answer, refuses, or answers no token.
+        """
+        return await self._tokens.token(oauth, tls)
 
     async def _attempt(  # noqa: PLR0917 - private; every argument comes from one call above
         self,
