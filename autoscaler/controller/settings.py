@@ -6,7 +6,8 @@ import msgspec
 
 from autoscaler.collect.settings import CollectorSettings
 from autoscaler.core.model import HpaSettings
-from autoscaler.kube.resources import FLYBALL_GROUP
+from autoscaler.kube.resources import FLYBALL_GROUP, KEDA_GROUP
+from autoscaler.settings import Settings
 
 
 class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,5 +42,29 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     event_repeat_seconds: float = 300.0
     resource_metrics_seconds: float = 15.0
     journal_length: int = 20
-    hpa: HpaSettings = HpaSettings(default_scale_up_limit=False)
+    hpa: HpaSettings = HpaSettings()
     collector: CollectorSettings = CollectorSettings()
+
+
+def controller_settings(settings: Settings) -> ControllerSettings:
+    """Return the part of the process's settings that concerns the controller."""
+    kubernetes, polling, scaling = settings.kubernetes, settings.polling, settings.scaling
+    return ControllerSettings(
+        namespace=kubernetes.namespace,
+        cluster_object_namespace=kubernetes.cluster_object_namespace,
+        group=KEDA_GROUP if kubernetes.watch_keda else FLYBALL_GROUP,
+        workers=scaling.workers,
+        reconcile_seconds=scaling.reconcile_seconds,
+        grace_seconds=scaling.grace_seconds,
+        hpa=HpaSettings(
+            tolerance=scaling.tolerance,
+            downscale_stabilization_seconds=scaling.downscale_stabilization_seconds,
+            cpu_initialization_period_seconds=scaling.cpu_initialization_period_seconds,
+            initial_readiness_delay_seconds=scaling.initial_readiness_delay_seconds,
+        ),
+        collector=CollectorSettings(
+            deadline_seconds=polling.deadline_seconds,
+            concurrent_sources=polling.concurrent_sources,
+            coalesce_seconds=polling.coalesce_seconds,
+        ),
+    )

@@ -1,0 +1,224 @@
+"""Decide and act: take a decision to the scale subresource, and to the object's status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import structlog
+
+from autoscaler.controller.binding import Binding
+from autoscaler.controller.explanation import sentence
+from autoscaler.controller.journal import Entry, Outcome
+from autoscaler.controller.observe import observe, unreadable
+from autoscaler.controller.status import rejected, signature, status_of
+from autoscaler.controller.targets import Targets
+from autoscaler.controller.tracked import Tracked
+from autoscaler.core.decide import decide, record_rescale
+from autoscaler.core.model import Condition, Decision, Memory, Reading
+from autoscaler.errors import Conflict, KubeError, NotFound
+from autoscaler.kube.codec import CustomObject
+from autoscaler.kube.pods import PodView
+from autoscaler.kube.resources import Resource
+from autoscaler.kube.status import timestamp, write_status
+from autoscaler.kube.store import Store
+from autoscaler.kube.transport import KubeClient
+from autoscaler.runtime.clock import Clock
+from autoscaler.telemetry.metrics import Metrics
+
+CONFLICTS_MAX: Final = 3
+"""Observations in a row that somebody else overtook; then the object waits for its next turn."""
+
+log = structlog.get_logger(__name__)
+
+
+class Actor:
+    """Observes, decides and writes for one object at a time.
+
+    Args:
+        client: Connection.
+        targets: Where scale targets are read and written.
+        objects: The scaling objects, to show our own status writes at once.
+        resource: Of the scaling objects.
+        clock: The service's clock.
+        metrics: Where numbers go.
+        status_seconds: Unimportant status changes are written at most this often.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        targets: Targets,
+        objects: Store[CustomObject],
+        *,
+        resource: Resource,
+        clock: Clock,
+        metrics: Metrics,
+        status_seconds: float,
+    ) -> None:
+        self._client = client
+        self._targets = targets
+        self._objects = objects
+        self._resource = resource
+        self._clock = clock
+        self._metrics = metrics
+        self._status_seconds = status_seconds
+
+    async def scale(
+        self,
+        tracked: Tracked,
+        binding: Binding,
+        readings: Mapping[str, Reading],
+        pods: Store[PodView] | None,
+    ) -> tuple[Entry, Memory]:
+        """Decide on fresh facts and write the replicas; a conflict means to look again.
+
+        Raises:
+            NotFound: The scale target is gone.
+        """
+        entry: Entry | None = None
+        memory = tracked.memory
+        for attempt in range(CONFLICTS_MAX):
+            try:
+                view = await self._targets.view(binding.target, fresh=attempt > 0)
+            except NotFound:
+                raise
+            except KubeError as error:
+                return self._without_scale(tracked, binding, readings, error)
+            if tracked.original_replicas is None:
+                tracked.original_replicas = view.spec_replicas
+            seen = observe(binding, view, readings, pods, self._clock.now())
+            decision, memory = decide(binding.policy, tracked.memory, seen)
+            if not decision.is_rescale:
+                return Entry(decision=decision, outcome=Outcome.UNCHANGED), memory
+            if binding.policy.shadow:
+                return Entry(decision=decision, outcome=Outcome.SHADOW), memory
+            try:
+                await self._targets.scale(binding.target, view, decision.desired_replicas)
+            except NotFound:
+                raise
+            except Conflict as error:
+                entry = self._failed(binding, decision, error)
+                continue
+            except KubeError as error:
+                entry = self._failed(binding, decision, error)
+                break
+            return self._written(binding, decision, memory)
+        assert entry is not None
+        now = self._clock.now()
+        memory = record_rescale(
+            binding.policy, memory, entry.decision, now, succeeded=False, error=entry.error
+        )
+        return entry, memory
+
+    async def write_status(
+        self,
+        tracked: Tracked,
+        binding: Binding,
+        entry: Entry,
+        memory: Memory,
+        conditions: tuple[Condition, ...],
+    ) -> None:
+        """Write what changed, at once if it is important, else rarely."""
+        decision = entry.decision
+        status = status_of(tracked, binding, decision, memory)
+        important = signature(conditions, status)
+        now = self._clock.monotonic()
+        is_due = now - tracked.status_at >= self._status_seconds
+        if important == tracked.status_signature and not is_due:
+            return
+        if decision.is_rescale:
+            status["lastDecision"] = {
+                "time": timestamp(decision.at),
+                "currentReplicas": decision.current_replicas,
+                "desiredReplicas": decision.desired_replicas,
+                "reason": entry.outcome.value,
+                "message": sentence(decision),
+            }
+        await self._write(tracked, status, conditions)
+        tracked.status_signature = important
+
+    async def write_rejection(self, tracked: Tracked, message: str) -> None:
+        """Write that the object cannot work, and why."""
+        status = {"observedGeneration": tracked.item.metadata.generation}
+        await self._write(tracked, status, (rejected(message),))
+        tracked.status_signature = None
+
+    async def restore(self, tracked: Tracked, binding: Binding) -> None:
+        """Set the target of a deleted object back to its original replicas, if it wished so."""
+        advanced, count = binding.obj.spec.advanced, tracked.original_replicas
+        wished = advanced is not None and advanced.restore_to_original_replica_count
+        if not wished or count is None or binding.policy.shadow:
+            return
+        for _ in range(CONFLICTS_MAX):
+            try:
+                view = await self._targets.view(binding.target, fresh=True)
+                if view.spec_replicas != count:
+                    await self._targets.scale(binding.target, view, count)
+            except Conflict:
+                continue
+            except KubeError as error:
+                log.warning("not_restored", object=tracked.item.metadata.key, error=str(error))
+            return
+
+    def _written(
+        self, binding: Binding, decision: Decision, memory: Memory
+    ) -> tuple[Entry, Memory]:
+        namespace, _, name = binding.policy.key.partition("/")
+        before, after = decision.current_replicas, decision.desired_replicas
+        self._metrics.scaled(namespace, name, before=before, after=after)
+        log.info(
+            "scaled",
+            object=binding.policy.key,
+            target=binding.target.text,
+            before=before,
+            after=after,
+            why=sentence(decision),
+        )
+        now = self._clock.now()
+        memory = record_rescale(binding.policy, memory, decision, now, succeeded=True)
+        return Entry(decision=decision, outcome=Outcome.WRITTEN), memory
+
+    def _failed(self, binding: Binding, decision: Decision, error: KubeError) -> Entry:
+        namespace, _, name = binding.policy.key.partition("/")
+        before, after = decision.current_replicas, decision.desired_replicas
+        self._metrics.scaled(namespace, name, before=before, after=after, outcome=error.reason)
+        log.info("scale_refused", object=binding.policy.key, error=str(error), after=after)
+        return Entry(decision=decision, outcome=Outcome.FAILED, error=str(error))
+
+    def _without_scale(
+        self,
+        tracked: Tracked,
+        binding: Binding,
+        readings: Mapping[str, Reading],
+        error: KubeError,
+    ) -> tuple[Entry, Memory]:
+        latest = tracked.journal.latest
+        last = latest.decision.current_replicas if latest else 0
+        seen = unreadable(last, readings, self._clock.now(), str(error))
+        decision, memory = decide(binding.policy, tracked.memory, seen)
+        return Entry(decision=decision, outcome=Outcome.FAILED, error=str(error)), memory
+
+    async def _write(
+        self, tracked: Tracked, status: Mapping[str, Any], conditions: tuple[Condition, ...]
+    ) -> None:
+        """Write a status; failing to is no reason not to scale."""
+        tracked.status_at = self._clock.monotonic()
+        try:
+            written = await write_status(
+                self._client,
+                self._resource,
+                tracked.item,
+                status,
+                conditions=conditions,
+                at=self._clock.now(),
+            )
+        except NotFound:
+            return
+        except KubeError as error:
+            log.warning("status_not_written", object=tracked.item.metadata.key, error=str(error))
+            return
+        if written is not None:
+            tracked.item = written
+            meta = written.metadata
+            self._objects.wrote(meta.key, meta.resource_version, written)

@@ -1,0 +1,256 @@
+"""Reconcile: what is done about one object when something about it may have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+from msgspec.structs import replace
+
+from autoscaler.collect.cluster_references import ClusterReferences
+from autoscaler.collect.poll import Collector
+from autoscaler.controller.act import Actor
+from autoscaler.controller.announce import Announcer
+from autoscaler.controller.binding import Binder, Binding
+from autoscaler.controller.claims import Claims, claimed
+from autoscaler.controller.journal import Outcome
+from autoscaler.controller.observe import unread_metrics
+from autoscaler.controller.settings import ControllerSettings
+from autoscaler.controller.status import READY, explained, with_ready
+from autoscaler.controller.tracked import Fingerprint, Tracked, fingerprint
+from autoscaler.controller.watches import Watches
+from autoscaler.core.model import Reading
+from autoscaler.errors import ConfigError, Forbidden, KubeError, MetricRejected, NotFound
+from autoscaler.kube.codec import CustomObject
+from autoscaler.kube.pods import PodView
+from autoscaler.kube.store import Store
+from autoscaler.runtime.clock import Clock, loop_seconds
+
+FIRST_READ_SECONDS: Final = 15.0
+"""How long a new metric may stay unread before deciding without it (real seconds)."""
+SOON_SECONDS: Final = 0.25
+"""When to look again for something that is on its way (real seconds)."""
+
+log = structlog.get_logger(__name__)
+
+
+class NextTurn:
+    """When an object wants to be looked at again though nothing happens.
+
+    Attributes:
+        seconds: Of the service's clock; None = only when something happens.
+        loop_seconds: Real seconds, for things that do not follow the service's clock.
+        has_failed: The API server refused something: back off.
+    """
+
+    __slots__ = ("has_failed", "loop_seconds", "seconds")
+
+    def __init__(
+        self,
+        seconds: float | None = None,
+        *,
+        loop_seconds: float | None = None,
+        has_failed: bool = False,
+    ) -> None:
+        self.seconds = seconds
+        self.loop_seconds = loop_seconds
+        self.has_failed = has_failed
+
+
+class Reconciler:
+    """Brings one object at a time from what is known to what should be.
+
+    Level-based: whatever woke it, it looks at everything. Nothing here waits for a metric source;
+    readings come from the collector's table.
+    """
+
+    def __init__(
+        self,
+        *,
+        objects: Store[CustomObject],
+        claims: Claims,
+        binder: Binder,
+        collector: Collector,
+        references: ClusterReferences,
+        watches: Watches,
+        actor: Actor,
+        announcer: Announcer,
+        clock: Clock,
+        settings: ControllerSettings,
+    ) -> None:
+        self._objects = objects
+        self._claims = claims
+        self._binder = binder
+        self._collector = collector
+        self._references = references
+        self._watches = watches
+        self._actor = actor
+        self._announcer = announcer
+        self._clock = clock
+        self._settings = settings
+        self.tracked: dict[str, Tracked] = {}
+
+    async def reconcile(self, key: str) -> NextTurn:
+        """Look at one object and do what is needed.
+
+        Raises:
+            KubeError: The API server could not be asked; nothing was changed.
+        """
+        item = self._objects.get(key)
+        if item is None or item.metadata.deletion_timestamp is not None:
+            await self._forget(key)
+            return NextTurn()
+        tracked = self._track(key, item)
+        try:
+            binding = await self._bind(key, tracked)
+            if binding is None:
+                return NextTurn(loop_seconds=self._settings.retry_seconds)
+            return await self._decide(key, tracked, binding)
+        except NotFound as error:
+            await self._reject(key, tracked, f"spec.scaleTargetRef.name: {error}")
+            return NextTurn(loop_seconds=self._settings.retry_seconds)
+
+    def _track(self, key: str, item: CustomObject) -> Tracked:
+        tracked = self.tracked.get(key)
+        if tracked is None or tracked.item.metadata.uid != item.metadata.uid:
+            tracked = self.tracked[key] = Tracked(item, self._settings.journal_length)
+        tracked.item = item
+        return tracked
+
+    async def _bind(self, key: str, tracked: Tracked) -> Binding | None:
+        """Return the object's binding, made anew if anything it depends on may have changed."""
+        holder = self._claims.holder(key)
+        if holder != key:
+            target = claimed(tracked.item)
+            what = f'{target[1]} "{target[2]}/{target[3]}"' if target else "the target"
+            await self._reject(
+                key,
+                tracked,
+                f'spec.scaleTargetRef: {what} is already scaled by ScaledObject "{holder}", '
+                "which is older; two of them would fight over it",
+            )
+            return None
+        wanted = fingerprint(tracked.item)
+        binding = tracked.binding
+        if binding is not None and wanted == tracked.fingerprint and not self._is_due(key, tracked):
+            return binding
+        try:
+            fresh = await self._binder.bind(tracked.item)
+            is_same = (
+                binding is not None
+                and wanted == tracked.fingerprint
+                and fresh.resolved == binding.resolved
+                and fresh.target == binding.target
+            )
+            if not is_same:
+                self._collector.register(key, fresh.readers)
+                binding = fresh
+        except (ConfigError, Forbidden) as error:
+            tracked.fingerprint = wanted
+            await self._reject(key, tracked, str(error))
+            return None
+        except KubeError as error:
+            if binding is None or wanted != tracked.fingerprint:
+                raise
+            # Nothing is known to be wrong with the object; look its references up again later.
+            log.info("references_not_read", object=key, error=str(error))
+        self._bound(tracked, binding, wanted)
+        return binding
+
+    def _bound(self, tracked: Tracked, binding: Binding | None, wanted: Fingerprint) -> None:
+        if tracked.binding is None:
+            # Whatever kept it from working is over; the next decision says what is true now.
+            known = tracked.memory.conditions
+            kept = tuple(c for c in known if c.type != READY or c.status == "True")
+            tracked.memory = replace(tracked.memory, conditions=kept)
+        tracked.binding, tracked.problem, tracked.fingerprint = binding, "", wanted
+        tracked.bound_at, tracked.is_stale = self._clock.monotonic(), False
+
+    def _is_due(self, key: str, tracked: Tracked) -> bool:
+        """Whether what the object refers to has to be looked up again."""
+        binding = tracked.binding
+        if binding is None or tracked.is_stale:
+            return True
+        if not binding.has_references:
+            return False
+        age = self._clock.monotonic() - tracked.bound_at
+        if age >= self._settings.refresh_seconds:
+            return True
+        refused = any(
+            reading.error_reason == MetricRejected.reason
+            for reading in self._collector.readings.of(key).values()
+        )
+        if refused and age >= binding.obj.polling_interval_seconds:
+            self._references.forget()
+            return True
+        return False
+
+    async def _decide(self, key: str, tracked: Tracked, binding: Binding) -> NextTurn:
+        readings = self._collector.readings.of(key)
+        self._announcer.read(tracked, binding, readings)
+        tracked.readings = readings
+        pods, is_waiting = self._pods(key, binding)
+        if is_waiting or self._awaits_reading(tracked, binding, readings):
+            return NextTurn(loop_seconds=SOON_SECONDS)
+        entry, memory = await self._actor.scale(tracked, binding, readings, pods)
+        before = tracked.memory.conditions
+        after = with_ready(binding, memory.conditions)
+        tracked.memory = replace(memory, conditions=after)
+        tracked.journal.add(entry)
+        self._announcer.decided(tracked, binding, entry, before, after)
+        shown = explained(binding, after, readings)
+        await self._actor.write_status(tracked, binding, entry, memory, shown)
+        return NextTurn(
+            self._next_seconds(tracked, binding), has_failed=entry.outcome is Outcome.FAILED
+        )
+
+    def _pods(self, key: str, binding: Binding) -> tuple[Store[PodView] | None, bool]:
+        """Return the target's pods if they matter, and whether they are still to be listed."""
+        if not binding.needs_pods or not binding.pod_selector:
+            self._watches.release(key)
+            return None, False
+        store = self._watches.pods(key, binding.target.namespace, binding.pod_selector)
+        return store, not store.has_synced
+
+    def _awaits_reading(
+        self, tracked: Tracked, binding: Binding, readings: Mapping[str, Reading]
+    ) -> bool:
+        """Whether to wait for the first readings; each is there soon, as a value or an error."""
+        policy = binding.policy
+        if policy.pause.paused or policy.pause.replicas is not None:
+            return False
+        age = loop_seconds(self._clock, self._clock.monotonic() - tracked.bound_at)
+        is_new = age < FIRST_READ_SECONDS
+        return is_new and bool(unread_metrics(binding, readings))
+
+    def _next_seconds(self, tracked: Tracked, binding: Binding) -> float | None:
+        entry = tracked.journal.latest
+        wishes = [entry.decision.requeue_after_seconds if entry else None]
+        if binding.has_references:
+            age = self._clock.monotonic() - tracked.bound_at
+            wishes.append(max(0.0, self._settings.refresh_seconds - age))
+        return min((wish for wish in wishes if wish is not None), default=None)
+
+    async def _reject(self, key: str, tracked: Tracked, message: str) -> None:
+        """Stop working for an object and say why; its memory stays for when it works again."""
+        self._collector.unregister(key)
+        self._watches.release(key)
+        tracked.binding = None
+        if tracked.problem != message:
+            log.info("object_rejected", object=key, why=message)
+            self._announcer.rejected(tracked, message)
+            tracked.problem = message
+        await self._actor.write_rejection(tracked, message)
+
+    async def _forget(self, key: str) -> None:
+        tracked = self.tracked.pop(key, None)
+        self._collector.unregister(key)
+        self._watches.release(key)
+        if tracked is None:
+            return
+        namespace, _, name = key.partition("/")
+        self._announcer.forget(namespace, name)
+        log.info("object_forgotten", object=key)
+        if tracked.binding is not None:
+            await self._actor.restore(tracked, tracked.binding)

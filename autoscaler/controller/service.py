@@ -1,0 +1,338 @@
+"""The service: everything wired together, started and stopped as one."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+import structlog
+
+from autoscaler.collect.cluster_references import ClusterReferences
+from autoscaler.collect.poll import Collector
+from autoscaler.collect.resolve import CLUSTER_KIND, Resolver
+from autoscaler.collect.source_loop import FetchReport
+from autoscaler.controller.act import Actor
+from autoscaler.controller.announce import Announcer
+from autoscaler.controller.binding import Binder
+from autoscaler.controller.claims import Claims
+from autoscaler.controller.reconcile import Reconciler
+from autoscaler.controller.settings import ControllerSettings
+from autoscaler.controller.targets import Targets
+from autoscaler.controller.tracked import fingerprint
+from autoscaler.controller.views import explanation, explanation_text, summary
+from autoscaler.controller.watches import Watches
+from autoscaler.errors import ConfigError, KubeError
+from autoscaler.kube.cluster_reader import KubeClusterReader
+from autoscaler.kube.codec import CustomObject
+from autoscaler.kube.events import EventRecorder
+from autoscaler.kube.resources import (
+    CLUSTER_TRIGGER_AUTHENTICATIONS,
+    DEPLOYMENTS,
+    SCALED_OBJECTS,
+    TRIGGER_AUTHENTICATIONS,
+    Discovery,
+    Resource,
+    in_group,
+)
+from autoscaler.kube.transport import KubeClient
+from autoscaler.plugins import ScalerRegistry
+from autoscaler.runtime.clock import Clock, SystemClock, loop_seconds
+from autoscaler.runtime.supervisor import Supervisor
+from autoscaler.runtime.throttle import ErrorThrottle
+from autoscaler.runtime.workqueue import QueueClosed, WorkQueue
+from autoscaler.sdk.http import HttpClient
+from autoscaler.sdk.scaler import SourceContext
+from autoscaler.telemetry.metrics import Metrics
+
+BEAT_SECONDS: Final = 1.0
+CRD_CHECK_SECONDS: Final = 10.0
+QUICK_RETRY_SECONDS: Final = 0.2
+SLOW_RETRY_SECONDS: Final = 30.0
+LAST_EVENTS_SECONDS: Final = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+class Service:
+    """The whole controller over one API server.
+
+    Args:
+        client: Connection; closed by whoever made it.
+        registry: The trigger types.
+        settings: Bounds and choices.
+        clock: The time scaling goes by; a compressed one makes everything but I/O faster.
+        rng: Jitter.
+        metrics: Where numbers go; shown by whoever serves ``/metrics``.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        registry: ScalerRegistry,
+        *,
+        settings: ControllerSettings | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.settings = settings = settings or ControllerSettings()
+        self.metrics = metrics = metrics or Metrics()
+        self._clock = clock = clock or SystemClock()
+        rng = rng or random.Random()  # noqa: S311 - jitter
+        self._supervisor = Supervisor(grace_seconds=settings.grace_seconds)
+        self._queue: WorkQueue[str] = WorkQueue()
+        self._throttle: ErrorThrottle[str] = ErrorThrottle(
+            rng, base_seconds=QUICK_RETRY_SECONDS, cap_seconds=SLOW_RETRY_SECONDS
+        )
+        self._http = HttpClient()
+        self._discovery = Discovery(client)
+        self._watches = Watches(client, namespace=settings.namespace, rng=rng)
+        resource = in_group(SCALED_OBJECTS, settings.group)
+        self._objects = self._watches.custom(resource)
+        self._authentications = self._watches.custom(
+            in_group(TRIGGER_AUTHENTICATIONS, settings.group)
+        )
+        self._cluster_authentications = self._watches.custom(
+            in_group(CLUSTER_TRIGGER_AUTHENTICATIONS, settings.group)
+        )
+        self._watches.workloads(DEPLOYMENTS)
+        self._recorder = EventRecorder(client, clock)
+        self._collector = Collector(
+            SourceContext(http=self._http, clock=clock, cluster=KubeClusterReader(client)),
+            on_readings=self._queue.add,
+            rng=rng,
+            settings=settings.collector,
+            on_fetch=self._fetched,
+        )
+        references = ClusterReferences(client, self._authentications, self._cluster_authentications)
+        targets = Targets(client, self._watches)
+        self._claims = Claims()
+        self._reconciler = Reconciler(
+            objects=self._objects,
+            claims=self._claims,
+            binder=Binder(
+                client,
+                registry=registry,
+                discovery=self._discovery,
+                targets=targets,
+                resolver=Resolver(references, cluster_namespace=settings.cluster_object_namespace),
+                settings=settings,
+            ),
+            collector=self._collector,
+            references=references,
+            watches=self._watches,
+            actor=Actor(
+                client,
+                targets,
+                self._objects,
+                resource=resource,
+                clock=clock,
+                metrics=metrics,
+                status_seconds=settings.status_seconds,
+            ),
+            announcer=Announcer(
+                self._recorder,
+                metrics,
+                resource=resource,
+                clock=clock,
+                repeat_seconds=settings.event_repeat_seconds,
+            ),
+            clock=clock,
+            settings=settings,
+        )
+        self._missing: dict[Resource, str] = {}
+        self._lag_seconds = 0.0
+        self._listen()
+        self._add_tasks()
+
+    # What others may ask.
+
+    def add_task(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run one more root task with the service; it must not end before the service does."""
+        self._supervisor.add(name, run)
+
+    async def run(self, *, signals: Sequence[signal.Signals] = ()) -> None:
+        """Run until stopped.
+
+        Args:
+            signals: Which signals ask for the ordered stop.
+
+        Raises:
+            RootTaskEnded: A part of the service ended unexpectedly; everything was stopped.
+        """
+        await self._supervisor.run(signals=signals)
+
+    def stop(self, cause: str = "stop requested") -> None:
+        """Ask for the ordered stop: take no more work, finish what is under way, close."""
+        self._supervisor.stop(cause)
+
+    def unready_reasons(self) -> list[str]:
+        """Return what keeps the service from working; empty when it is ready."""
+        if self._supervisor.is_stopping:
+            return ["the service is stopping"]
+        return [
+            self._missing.get(resource)
+            or f"{resource.plural}.{resource.group}: not listed yet{f' ({error})' if error else ''}"
+            for resource, error in self._watches.unsynced()
+        ]
+
+    @property
+    def loop_lag_seconds(self) -> float:
+        """How late the event loop ran its last timer."""
+        return self._lag_seconds
+
+    def objects(self) -> list[dict[str, Any]]:
+        """Return a line about every object, by name."""
+        return [summary(key, known) for key, known in sorted(self._reconciler.tracked.items())]
+
+    def explain(self, namespace: str, name: str) -> dict[str, Any] | None:
+        """Return why an object has the replicas it has; None when there is no such object."""
+        key = f"{namespace}/{name}"
+        tracked = self._reconciler.tracked.get(key)
+        return explanation(key, tracked) if tracked else None
+
+    def explain_text(self, namespace: str, name: str) -> str | None:
+        """Return :meth:`explain` for people."""
+        shown = self.explain(namespace, name)
+        return explanation_text(shown) if shown else None
+
+    def exposition(self) -> bytes:
+        """Return all series in Prometheus text format."""
+        return self.metrics.expose()
+
+    # Wiring.
+
+    def _listen(self) -> None:
+        self._objects.on_change(self._object_changed)
+        self._authentications.on_change(lambda key, _old, _new: self._authentication_changed(key))
+        self._cluster_authentications.on_change(
+            lambda key, _old, _new: self._authentication_changed(key)
+        )
+        self._watches.on_workload(self._workload_changed)
+
+    def _add_tasks(self) -> None:
+        add = self._supervisor.add
+        add("watches", self._watches.run)
+        add("collector", self._collector.run)
+        add("events", self._recorder.run)
+        add("beat", self._beat)
+        add("crd-check", self._check_crds)
+        for number in range(self.settings.workers):
+            add(f"worker-{number}", self._work, drains=True)
+        self._supervisor.on_stop(self._queue.close)
+        self._supervisor.on_close("http", self._http.close)
+        self._supervisor.on_close("events", self._flush_events)
+
+    def _object_changed(self, key: str, old: CustomObject | None, new: CustomObject | None) -> None:
+        for other in self._claims.update(key, new):
+            self._queue.add(other)
+        is_ours = (
+            old is not None
+            and new is not None
+            and fingerprint(old) == fingerprint(new)
+            and old.metadata.deletion_timestamp == new.metadata.deletion_timestamp
+        )
+        # What is left are changes of status, and those are written by ourselves.
+        if not is_ours:
+            self._queue.add(key)
+
+    def _authentication_changed(self, changed: str) -> None:
+        namespace, _, name = changed.rpartition("/")
+        for key, tracked in self._reconciler.tracked.items():
+            if namespace and not key.startswith(f"{namespace}/"):
+                continue
+            binding = tracked.binding
+            refs = [t.authentication_ref for t in binding.obj.spec.triggers] if binding else []
+            uses = any(
+                ref and ref.name == name and (ref.kind == CLUSTER_KIND) is not bool(namespace)
+                for ref in refs
+            )
+            if uses or binding is None:
+                tracked.is_stale = True
+                self._queue.add(key)
+
+    def _workload_changed(self, resource: Resource, key: str) -> None:
+        namespace, _, name = key.partition("/")
+        for claimant in self._claims.claimants(resource.group, resource.kind, namespace, name):
+            self._queue.add(claimant)
+
+    def _fetched(self, report: FetchReport) -> None:
+        self.metrics.fetched(report.scaler, report.seconds, report.queries, report.error_reason)
+
+    # Root tasks.
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                key = await self._queue.get()
+            except QueueClosed:
+                return
+            try:
+                await self._reconcile(key)
+            finally:
+                self._queue.done(key)
+
+    async def _reconcile(self, key: str) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        outcome = "ok"
+        try:
+            async with asyncio.timeout(self.settings.reconcile_seconds):
+                turn = await self._reconciler.reconcile(key)
+            if turn.has_failed:
+                outcome = "refused"
+                self._queue.add_after(key, self._throttle.failed(key, loop.time()))
+            else:
+                self._throttle.succeeded(key)
+            if turn.loop_seconds is not None:
+                self._queue.add_after(key, turn.loop_seconds)
+            if turn.seconds is not None:
+                self._queue.add_after(key, loop_seconds(self._clock, turn.seconds))
+        except Exception as error:
+            # One object's failure must not end the worker, whatever it is.
+            outcome = getattr(error, "reason", type(error).__name__)
+            delay = self._throttle.failed(key, loop.time())
+            self._queue.add_after(key, delay)
+            if isinstance(error, KubeError):
+                log.warning("reconcile_failed", object=key, error=str(error), retry_seconds=delay)
+            else:
+                log.exception("reconcile_failed", object=key, retry_seconds=delay)
+        self.metrics.reconciles.labels(outcome).observe(loop.time() - began)
+
+    async def _beat(self) -> None:
+        """Measure how late timers are, and refresh the gauges."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + BEAT_SECONDS
+            await asyncio.sleep(BEAT_SECONDS)
+            self._lag_seconds = max(0.0, loop.time() - due)
+            self.metrics.loop_lag.set(self._lag_seconds)
+            self.metrics.queue_depth.set(self._queue.depth)
+            self.metrics.queue_delayed.set(self._queue.delayed)
+            self.metrics.in_flight.set(self._queue.in_flight)
+
+    async def _check_crds(self) -> None:
+        """Find out, as long as something is not listed, whether it exists at all."""
+        while True:
+            missing: dict[Resource, str] = {}
+            for resource, _ in self._watches.unsynced():
+                try:
+                    await self._discovery.resolve(resource.api_version, resource.kind)
+                except ConfigError:
+                    missing[resource] = (
+                        f"{resource.plural}.{resource.group}: its CustomResourceDefinition is not "
+                        "installed (flyball crds | kubectl apply --server-side -f -)"
+                    )
+                    if resource not in self._missing:
+                        log.warning("crd_missing", resource=f"{resource.plural}.{resource.group}")
+                except KubeError as error:
+                    log.info("crd_not_checked", resource=resource.plural, error=str(error))
+            self._missing = missing
+            await asyncio.sleep(CRD_CHECK_SECONDS)
+
+    async def _flush_events(self) -> None:
+        async with asyncio.timeout(LAST_EVENTS_SECONDS):
+            await self._recorder.flush()

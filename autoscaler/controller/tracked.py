@@ -1,0 +1,134 @@
+"""What the controller keeps in memory about one object."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from autoscaler.controller.binding import Binding
+from autoscaler.controller.journal import Journal
+from autoscaler.core.model import Condition, Health, Memory, Reading
+from autoscaler.kube.codec import CustomObject
+
+EVENTS_REMEMBERED: Final = 64
+Fingerprint = tuple[str, int, tuple[tuple[str, str], ...]]
+
+
+class Tracked:
+    """One object between two reconciles; touched by one worker at a time.
+
+    Attributes:
+        item: The object as last seen.
+        fingerprint: Of what ``binding`` (or ``problem``) was made from.
+        binding: What is done for it; None while it cannot work.
+        problem: Why it cannot work, for people; empty while it works.
+        bound_at: When the binding was last checked, monotonic seconds.
+        is_stale: Something it refers to changed; check the binding at the next reconcile.
+        memory: For the next decision; survives pauses and edits.
+        journal: Past decisions.
+        readings: Those of the last decision.
+        status_signature: The important part of the status last written.
+        status_at: When it was written, monotonic seconds.
+        original_replicas: Of the target when the object took it over.
+    """
+
+    __slots__ = (
+        "binding",
+        "bound_at",
+        "events",
+        "fingerprint",
+        "is_stale",
+        "item",
+        "journal",
+        "memory",
+        "original_replicas",
+        "problem",
+        "readings",
+        "status_at",
+        "status_signature",
+    )
+
+    def __init__(self, item: CustomObject, journal_length: int) -> None:
+        self.item = item
+        self.fingerprint: Fingerprint | None = None
+        self.binding: Binding | None = None
+        self.problem = ""
+        self.bound_at = 0.0
+        self.is_stale = False
+        self.memory = memory_from_status(item.status)
+        self.journal = Journal(journal_length)
+        self.readings: Mapping[str, Reading] = {}
+        self.events: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self.status_signature: object = None
+        self.status_at = 0.0
+        count = item.status.get("originalReplicaCount")
+        self.original_replicas: int | None = count if isinstance(count, int) else None
+
+    def should_record(
+        self, reason: str, message: str, *, now: float, repeat_seconds: float
+    ) -> bool:
+        """Whether an event is news; remembers that it was recorded."""
+        key = (reason, message)
+        last = self.events.get(key)
+        if last is not None and now - last < repeat_seconds:
+            return False
+        self.events[key] = now
+        self.events.move_to_end(key)
+        while len(self.events) > EVENTS_REMEMBERED:
+            self.events.popitem(last=False)
+        return True
+
+
+def fingerprint(item: CustomObject) -> Fingerprint:
+    """Return what makes a new binding necessary when it changes."""
+    meta = item.metadata
+    return (meta.uid, meta.generation, tuple(sorted(meta.annotations.items())))
+
+
+def memory_from_status(status: Mapping[str, Any]) -> Memory:
+    """Return what a status preserves of a memory: activity, failures, conditions.
+
+    With it a restarted service neither forgets a cooldown nor calls everything new.
+    """
+    desired = status.get("desiredReplicas")
+    return Memory(
+        last_active_at=_instant(status.get("lastActiveTime")),
+        desired_replicas=desired if isinstance(desired, int) else None,
+        conditions=conditions_of(status),
+        health={
+            name: Health(failures)
+            for name, entry in _mapping(status.get("health")).items()
+            if isinstance(failures := _mapping(entry).get("numberOfFailures"), int) and failures > 0
+        },
+    )
+
+
+def conditions_of(status: Mapping[str, Any]) -> tuple[Condition, ...]:
+    """Return the conditions of a status as far as they are well formed."""
+    listed = status.get("conditions")
+    return tuple(
+        Condition(
+            type=str(entry["type"]),
+            status=str(entry["status"]),
+            reason=str(entry.get("reason") or ""),
+            # Our messages name readings of that time; what still holds is said anew.
+            message="" if entry["type"] == "Ready" else str(entry.get("message") or ""),
+        )
+        for entry in (listed if isinstance(listed, list) else ())
+        if isinstance(entry, Mapping) and entry.get("type") and entry.get("status")
+    )
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _instant(value: object) -> float | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        return datetime.fromisoformat(value).timestamp()
+    except ValueError:
+        return None

@@ -1,0 +1,98 @@
+"""What the service shows of its objects: plain JSON values, read only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autoscaler.controller.explanation import decision_json, sentence
+from autoscaler.controller.journal import Entry
+from autoscaler.controller.status import CHECK_FAILED_REASON, explained
+from autoscaler.controller.tracked import Tracked
+from autoscaler.core.model import Condition, Reading
+
+
+def summary(key: str, tracked: Tracked) -> dict[str, Any]:
+    """Return one line about an object."""
+    namespace, _, name = key.partition("/")
+    latest = tracked.journal.latest
+    binding = tracked.binding
+    return {
+        "namespace": namespace,
+        "name": name,
+        "target": binding.target.text if binding else None,
+        "problem": tracked.problem or None,
+        "isActive": latest.decision.is_active if latest else None,
+        "minReplicas": binding.policy.min_replicas if binding else None,
+        "maxReplicas": binding.policy.max_replicas if binding else None,
+        "currentReplicas": _after(latest) if latest else None,
+        "desiredReplicas": latest.decision.desired_replicas if latest else None,
+        "decidedAt": latest.decision.at if latest else None,
+        "why": sentence(latest.decision) if latest else tracked.problem or "not decided yet",
+    }
+
+
+def explanation(key: str, tracked: Tracked) -> dict[str, Any]:
+    """Return everything known about an object's last decisions."""
+    binding = tracked.binding
+    conditions = tracked.memory.conditions
+    if binding is not None:
+        conditions = explained(binding, conditions, tracked.readings)
+    elif tracked.problem:
+        conditions = (Condition("Ready", "False", CHECK_FAILED_REASON, tracked.problem),)
+    latest = tracked.journal.latest
+    return {
+        **summary(key, tracked),
+        "mode": "shadow" if binding and binding.policy.shadow else "active",
+        "conditions": [
+            {"type": c.type, "status": c.status, "reason": c.reason, "message": c.message}
+            for c in conditions
+        ],
+        "readings": [_reading(reading) for reading in tracked.readings.values()],
+        "decision": decision_json(latest.decision) if latest else None,
+        "outcome": latest.outcome.value if latest else None,
+        "error": (latest.error or None) if latest else None,
+        "history": [
+            {
+                "at": entry.decision.at,
+                "from": entry.decision.current_replicas,
+                "to": entry.decision.desired_replicas,
+                "outcome": entry.outcome.value,
+                "why": sentence(entry.decision),
+            }
+            for entry in tracked.journal.entries()
+        ],
+    }
+
+
+def explanation_text(shown: dict[str, Any]) -> str:
+    """Return :func:`explanation` for people."""
+    lines = [f"{shown['namespace']}/{shown['name']}: {shown['why']}"]
+    if shown["target"]:
+        lines.append(
+            f"  target {shown['target']}: {shown['currentReplicas']} replicas, "
+            f"{shown['desiredReplicas']} desired"
+        )
+    lines += [
+        f"  {c['type']}={c['status']} {c['reason']} {c['message']}".rstrip()
+        for c in shown["conditions"]
+    ]
+    for reading in shown["readings"]:
+        what = reading["error"] or reading["value"]
+        lines.append(f"  {reading['metric']}: {what}")
+    return "\n".join(lines) + "\n"
+
+
+def _after(entry: Entry) -> int:
+    decision = entry.decision
+    return decision.desired_replicas if entry.outcome == "written" else decision.current_replicas
+
+
+def _reading(reading: Reading) -> dict[str, Any]:
+    return {
+        "metric": reading.metric,
+        "sampledAt": reading.sampled_at,
+        "value": reading.value,
+        "pods": len(reading.samples) or None,
+        "error": reading.error,
+        "errorReason": reading.error_reason or None,
+    }
