@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Final
-from zoneinfo import ZoneInfo
 
 from pydantic import Field
 from typing_extensions import override
@@ -26,12 +25,13 @@ from autoscaler.sdk import (
     TriggerConfig,
     TriggerContext,
     external_metric,
+    load_zone,
     reading_of,
     shorten,
 )
 
-_NEVER: Final = float("-inf")
-"""Stands for the next time of a schedule that never fires; KEDA's zero time is as far back."""
+_NEVER: Final = float("inf")
+"""Stands for the next time of a schedule that does not fire within years."""
 
 
 class CronConfig(TriggerConfig):
@@ -54,8 +54,10 @@ class CronConfig(TriggerConfig):
                 yield name, shorten(str(error), 160)
         if self.start == self.end:
             yield "end", "must differ from start"
-        if _zone(self.timezone) is None:
-            yield "timezone", f'"{shorten(self.timezone, 80)}" is no time zone (Area/City or UTC)'
+        try:
+            load_zone(self.timezone)
+        except ValueError as error:
+            yield "timezone", shorten(str(error), 160)
 
 
 class CronScaler:
@@ -66,9 +68,7 @@ class CronScaler:
     description: ClassVar[str] = "Replicas between two recurring times"
 
     def __init__(self, config: CronConfig, context: TriggerContext) -> None:
-        zone = _zone(config.timezone)
-        assert zone is not None, "checked by the configuration"
-        self._zone = zone
+        self._zone = load_zone(config.timezone)
         self._start = CronSchedule.parse(config.start)
         self._end = CronSchedule.parse(config.end)
         self._replicas = config.desired_replicas
@@ -127,11 +127,3 @@ class ClockSource:
 def schedule_name(expression: str) -> str:
     """Return an expression as KEDA writes it in metric names."""
     return "".join(expression.split()).replace("*", "x").replace("/", "Sl").replace("?", "Qm")
-
-
-def _zone(name: str) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        # A name that is a folder of the zone database, or leads out of it.
-        return None

@@ -22,7 +22,7 @@ from autoscaler.sdk.config import (
     Seconds,
     TriggerConfig,
 )
-from autoscaler.sdk.cron import CronSchedule
+from autoscaler.sdk.cron import CronSchedule, load_zone
 from autoscaler.sdk.documents import Document
 from autoscaler.sdk.documents import Format as DocumentFormat
 from autoscaler.sdk.fetch import fetch_each
@@ -93,6 +93,7 @@ __all__ = [
     "external_metric",
     "fetch_each",
     "is_http_url",
+    "load_zone",
     "metric_name",
     "only_ok",
     "parse_number",

@@ -145,7 +145,7 @@ class TriggerConfig(BaseModel):
         """Return the parameters in order of declaration, nested blocks included."""
         described: list[ParameterDescription] = []
         for field in cls.model_fields.values():
-            block, _ = _block(field)
+            block, _ = block_of(field)
             if block is not None:
                 described.extend(block.describe())
             elif (param := param_of(field)) is not None:
@@ -160,7 +160,7 @@ class TriggerConfig(BaseModel):
         values: dict[str, object] = {}
         problems: list[Problem] = []
         for name, field in cls.model_fields.items():
-            block, optional = _block(field)
+            block, optional = block_of(field)
             if block is not None:
                 if optional and not block.is_given(given):
                     continue
@@ -197,7 +197,7 @@ class TriggerConfig(BaseModel):
     def params(cls) -> Iterator[Param]:
         """Yield every parameter, nested blocks included."""
         for field in cls.model_fields.values():
-            block, _ = _block(field)
+            block, _ = block_of(field)
             if block is not None:
                 yield from block.params()
             elif (param := param_of(field)) is not None:
@@ -213,7 +213,7 @@ class TriggerConfig(BaseModel):
                     yield f"{name}FromEnv"
 
 
-def _block(field: FieldInfo) -> tuple[type[TriggerConfig] | None, bool]:
+def block_of(field: FieldInfo) -> tuple[type[TriggerConfig] | None, bool]:
     """Return the nested block a field holds, and whether it may be absent."""
     kind = bare_type(field.annotation)
     if isinstance(kind, type) and issubclass(kind, TriggerConfig):

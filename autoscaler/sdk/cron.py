@@ -4,7 +4,8 @@ Five fields: minute, hour, day of month, month, day of week (0-6, Sunday is 0; n
 weekdays). ``*`` and ``?`` mean any value. A day matches when both day fields match, or, if neither
 is left at any value, when one of them does; ``*/2`` counts as a restriction. ``N/step`` runs to the
 end of the range. Seconds ahead in absolute time, so that a wall time repeated when clocks go back
-is met twice, and one skipped when they go forward is not met that day.
+is met twice, and one skipped when they go forward is not met that day. A leading ``TZ=Area/City``
+sets the expression's own time zone.
 
 The widely used cron libraries follow Debian's rules in these points, which is why this is ours.
 """
@@ -21,6 +22,7 @@ import msgspec
 YEARS_AHEAD: Final = 5
 """A schedule that does not fire for so long (30 February) never does."""
 
+_ZONE_PREFIXES: Final = ("TZ=", "CRON_TZ=")
 _MONTHS: Final = "jan feb mar apr may jun jul aug sep oct nov dec".split()  # noqa: SIM905 - legible
 _WEEKDAYS: Final = "sun mon tue wed thu fri sat".split()  # noqa: SIM905 - legible
 
@@ -54,6 +56,7 @@ class CronSchedule(msgspec.Struct, frozen=True):
 
     Attributes:
         any_day: The day of month or the day of week is left at any value.
+        zone: The expression's own time zone, None when it names none.
     """
 
     minutes: frozenset[int]
@@ -62,6 +65,7 @@ class CronSchedule(msgspec.Struct, frozen=True):
     months: frozenset[int]
     weekdays: frozenset[int]
     any_day: bool
+    zone: ZoneInfo | None = None
 
     @classmethod
     def parse(cls, text: str) -> CronSchedule:
@@ -71,6 +75,9 @@ class CronSchedule(msgspec.Struct, frozen=True):
             ValueError: With the faulty field.
         """
         parts = text.split()
+        zone = None
+        if parts and parts[0].startswith(_ZONE_PREFIXES):
+            zone = load_zone(parts.pop(0).partition("=")[2])
         if len(parts) != len(_FIELDS):
             raise ValueError(
                 f'"{text}" has {len(parts)} fields, not 5: minute hour day-of-month month '
@@ -78,18 +85,20 @@ class CronSchedule(msgspec.Struct, frozen=True):
             )
         values = [_values(field, part) for field, part in zip(_FIELDS, parts, strict=True)]
         minutes, hours, days, months, weekdays = (allowed for allowed, _ in values)
-        return cls(minutes, hours, days, months, weekdays, values[2][1] or values[4][1])
+        any_day = values[2][1] or values[4][1]
+        return cls(minutes, hours, days, months, weekdays, any_day, zone)
 
     def next_after(self, at: float, zone: ZoneInfo) -> float | None:
         """Return the next time the schedule fires, later than ``at`` by up to five years.
 
         Args:
             at: Epoch seconds.
-            zone: Where the wall times are meant.
+            zone: Where the wall times are meant, unless the expression says so itself.
 
         Returns:
             Epoch seconds, or None when it does not fire in that time.
         """
+        zone = self.zone or zone
         start = int(at // 1) + 1
         here = datetime.fromtimestamp(start, zone)
         last_year = here.year + YEARS_AHEAD
@@ -139,6 +148,15 @@ def instant_of(day: date, hour: int, zone: ZoneInfo) -> int:
     return int(wall.astimezone(UTC).timestamp())
 
 
+def load_zone(name: str) -> ZoneInfo:
+    """Return a time zone of the IANA database; raises ValueError."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        # Unknown, a folder of the database, or a path that leads out of it.
+        raise ValueError(f'"{name}" is no time zone such as Europe/Berlin or UTC') from None
+
+
 def _values(field: _Field, text: str) -> tuple[frozenset[int], bool]:
     """Return the values a field allows, and whether it is left at any value."""
     allowed: set[int] = set()
@@ -157,9 +175,7 @@ def _range(field: _Field, text: str) -> tuple[range, bool]:
     ends = spans.split("-")
     if len(steps) > 1 or len(ends) > 2:  # noqa: PLR2004 - a range has two ends
         raise ValueError(f'{field.name}: "{text}" is no range')
-    step = 1
-    if steps:
-        step = field_number(steps[0], field)
+    step = _Field(field.name, field.low, field.high).number(steps[0]) if steps else 1
     is_any = ends[0] in ("*", "?")
     if is_any:
         low, high = field.low, field.high
@@ -171,8 +187,3 @@ def _range(field: _Field, text: str) -> tuple[range, bool]:
     if step == 0:
         raise ValueError(f'{field.name}: "{text}" has a step of 0')
     return range(low, high + 1, step), is_any and step == 1
-
-
-def field_number(text: str, field: _Field) -> int:
-    """Return a step, which is never a word."""
-    return _Field(field.name, field.low, field.high).number(text)
