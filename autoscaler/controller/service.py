@@ -148,8 +148,6 @@ class Service:
         self._listen()
         self._add_tasks()
 
-    # What others may ask.
-
     def add_task(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run one more root task with the service; it must not end before the service does."""
         self._supervisor.add(name, run)
@@ -202,8 +200,6 @@ class Service:
     def exposition(self) -> bytes:
         """Return all series in Prometheus text format."""
         return self.metrics.expose()
-
-    # Wiring.
 
     def _listen(self) -> None:
         self._objects.on_change(self._object_changed)
@@ -261,8 +257,6 @@ class Service:
 
     def _fetched(self, report: FetchReport) -> None:
         self.metrics.fetched(report.scaler, report.seconds, report.queries, report.error_reason)
-
-    # Root tasks.
 
     async def _work(self) -> None:
         while True:
