@@ -135,7 +135,7 @@ def _readable_status(kind: str, status: object) -> dict[str, Any] | None:
 
 def _follows_from(field: str, reported: AbstractSet[str]) -> bool:
     """Say whether a rule's verdict on a field rests on a value that is itself refused."""
-    if field in reported:
+    if any(field == other or field.startswith((f"{other}.", f"{other}[")) for other in reported):
         return True
     parent, _, last = field.rpartition(".")
     if parent.endswith(".smoothing"):
