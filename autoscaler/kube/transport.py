@@ -23,6 +23,7 @@ USER_AGENT: Final = f"flyball/{__version__}"
 ERROR_BODY_BYTES: Final = 64 * 1024
 """More of an error's body is not read; a Status object is far smaller."""
 UNAUTHORIZED: Final = 401
+SUCCESS: Final = range(200, 300)
 
 
 class TransportLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,7 +230,8 @@ class KubeClient:
         finally:
             if self._on_request is not None:
                 self._on_request(method, status, loop.time() - started_at)
-        if response.ok:
+        # Redirects are not followed, so they are no success either.
+        if status in SUCCESS:
             return response
         async with response:
             body = await _read_at_most(response, ERROR_BODY_BYTES)

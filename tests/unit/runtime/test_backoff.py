@@ -8,6 +8,7 @@ from autoscaler.runtime.backoff import FLOOR_RATIO, Backoff
 
 
 def delays(backoff: Backoff, count: int) -> list[float]:
+    """Draw some delays in a row."""
     return [backoff.next_delay(0.0) for _ in range(count)]
 
 

@@ -108,7 +108,7 @@ async def test_a_root_task_that_fails_ends_everything(looptime: Any) -> None:
     supervisor.add("watch", lambda: diary.forever("watch"))
     supervisor.add("worker", lambda: diary.forever("worker"), drains=True)
     supervisor.on_close("client", close)
-    with pytest.raises(RootTaskEnded, match="'poll' failed: ValueError.*poll loop") as caught:
+    with pytest.raises(RootTaskEnded, match=r"'poll' failed: ValueError.*poll loop") as caught:
         await supervisor.run(signals=())
     assert isinstance(caught.value.__cause__, ValueError)
     assert sorted(diary.lines) == [
