@@ -57,7 +57,9 @@ class HttpAuth(TriggerConfig):
     custom_value: Annotated[
         SecretStr | None, Param("customAuthValue", order=(AUTH,), doc="For custom.")
     ] = None
-    api_key: Annotated[SecretStr | None, Param("apiKey", order=(AUTH,), doc="For apiKey.")] = None
+    api_key: Annotated[
+        SecretStr | None, Param("apiKey", order=(METADATA, AUTH), doc="For apiKey.")
+    ] = None
     method: Annotated[
         Literal["header", "query"],
         Param("method", order=(METADATA, AUTH), doc="Where the API key goes."),

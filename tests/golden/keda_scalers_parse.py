@@ -18,9 +18,9 @@ from tests.golden.replay import Case, Differs, Outcome, replays
 from tests.golden.triggers import (
     REGISTRY,
     TARGETS,
-    assert_refused,
     context_of,
     differing_specs,
+    refuses,
     rule_for,
     try_build,
     uncovered,
@@ -33,6 +33,8 @@ differences.RULES |= {
     "the object later; we name the parameter at once",
     "target-useless": "a target below a thousandth, or beyond int64 thousandths, divides by zero or "
     "overflows in the HPA; we refuse it",
+    "kafka-padded-topic": "no topic's name has blanks around it; KEDA keeps them and looks for a "
+    "topic that cannot exist",
     "address-without-scheme": "an address that is no http(s) URL can never be read; KEDA notices on "
     "each poll, we when the object is applied",
 }
@@ -49,15 +51,21 @@ def replay_parse(case: Case, document: Mapping[str, Any]) -> Outcome:
         return missing
     outcome = try_build(scaler, config)
     rule = rule_for(scaler, config)
-    if rule is not None and expected["ok"]:
-        assert_refused(outcome, rule[1])
+    if rule is not None and expected["ok"] and refuses(outcome, rule[1]):
         return Differs(rule[0])
     if not expected["ok"] or expected.get("buildOk") is False:
         assert isinstance(outcome, ConfigError), f"accepted, expected {expected['error']}"
         return None
     assert not isinstance(outcome, ConfigError), f"refused: {outcome}"
-    problems = list(differing_specs(tuple(outcome.metric_specs()), expected.get("metricSpecs", [])))
+    wanted = expected.get("metricSpecs", [])
+    topic = config["triggerMetadata"].get("topic", "")
+    is_padded = scaler == "kafka" and topic != topic.strip()
+    if is_padded:
+        wanted = [w | {"metricName": w["metricName"].replace(topic, topic.strip())} for w in wanted]
+    problems = list(differing_specs(tuple(outcome.metric_specs()), wanted))
     assert not problems, "; ".join(problems)
+    if is_padded:
+        return Differs("kafka-padded-topic")
     parsed = REGISTRY.get(scaler).config_type.parse(
         config["triggerMetadata"], config["authParams"], config["resolvedEnv"], context_of(config)
     )
