@@ -45,15 +45,19 @@ class LineStream:
             buffer += chunk
             start = 0
             while (end := buffer.find(b"\n", max(start, searched))) >= 0:
+                self._check(end - start)
                 line = bytes(buffer[start:end])
                 start = end + 1
                 if line.strip():
                     yield line
             del buffer[:start]
-            if len(buffer) > self._line_bytes:
-                raise Invalid(f"{self._what}: a line is longer than {self._line_bytes} bytes")
+            self._check(len(buffer))
         if buffer.strip():
             raise Unreachable(f"{self._what}: closed in the middle of a line")
+
+    def _check(self, length: int) -> None:
+        if length > self._line_bytes:
+            raise Invalid(f"{self._what}: a line is longer than {self._line_bytes} bytes")
 
     async def _chunk(self) -> bytes:
         try:

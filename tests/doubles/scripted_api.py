@@ -147,5 +147,6 @@ def event(kind: str, item: Any) -> bytes:
 
 
 def watch(*pieces: Piece) -> Answer:
-    """Return the answer to a watch; the time of an empty piece makes it a stream."""
-    return Answer([*pieces, 0.0])
+    """Return the answer to a watch, whose headers come at once, as an API server sends them."""
+    # A blank line is no event, but it makes the server send what it has.
+    return Answer([b"\n", *pieces, 0.0])
