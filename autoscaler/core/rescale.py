@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from autoscaler.core import conditions
+from autoscaler.core.activation import write_failed_event
 from autoscaler.core.behavior import longest_period_ms
 from autoscaler.core.draft import drop_condition, put_condition
 from autoscaler.core.history import record_event
@@ -64,13 +65,23 @@ def record_rescale(
     )
 
 
-def events_after_failure(decision: Decision, error: str) -> tuple[DecisionEvent, ...]:
-    """Return the events due instead of the decision's when its scale could not be written."""
+def events_after_failure(
+    decision: Decision, error: str, *, policy: Policy | None = None
+) -> tuple[DecisionEvent, ...]:
+    """Return the events due instead of the decision's when its scale could not be written.
+
+    Args:
+        decision: With ``is_rescale``.
+        error: Why it could not be written.
+        policy: Names the scale target in KEDA's events about leaving and entering zero; without
+            it every failed write is the HPA's ``FailedRescale``.
+    """
+    before, after = decision.current_replicas, decision.desired_replicas
     kept = [event for event in decision.events if event.type != "Normal"]
-    failed = conditions.rescale_failed_event(
-        decision.desired_replicas, decision.rescale_reason, error
-    )
-    return (*kept, failed)
+    is_kedas = any(event.reason.startswith("KEDAScaleTarget") for event in decision.events)
+    if policy is not None and is_kedas:
+        return (*kept, write_failed_event(policy, before, after))
+    return (*kept, conditions.rescale_failed_event(after, decision.rescale_reason, error))
 
 
 def counts_toward_rates(policy: Policy, decision: Decision) -> bool:
