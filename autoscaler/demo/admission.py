@@ -135,6 +135,8 @@ def problems_of(
 ) -> list[FieldProblem]:
     """Return everything wrong with an object, all at once; ``old`` None on creation."""
     problems = _name_problems(value)
+    if old is not None:
+        problems += _finalizer_problems(value, old)
     if resource.is_custom:
         return problems
     replicas = at_path(value, "spec", "replicas")
@@ -173,6 +175,21 @@ def _name_problems(value: JsonObject) -> list[FieldProblem]:
     if len(name) > NAME_LENGTH_MAX or not _SUBDOMAIN.fullmatch(name):
         return [FieldProblem("metadata.name", f"Invalid value: {name!r}: {_NAME_RULE}")]
     return []
+
+
+def _finalizer_problems(value: JsonObject, old: JsonObject) -> list[FieldProblem]:
+    known = old["metadata"].get("finalizers") or ()
+    added = [one for one in value["metadata"].get("finalizers") or () if one not in known]
+    if not added or "deletionTimestamp" not in old["metadata"]:
+        return []
+    return [
+        FieldProblem(
+            "metadata.finalizers",
+            "Forbidden: no new finalizers can be added if the object is being deleted, found new "
+            f"finalizers {added}",
+            "FieldValueForbidden",
+        )
+    ]
 
 
 def _selector_problems(value: JsonObject, old: JsonObject | None) -> list[FieldProblem]:

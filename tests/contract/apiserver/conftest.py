@@ -30,7 +30,7 @@ async def api(request: pytest.FixtureRequest) -> AsyncIterator[ApiServerUnderTes
             async for ready in in_namespace(server):
                 yield ready
         return
-    async with EmbeddedCluster() as cluster, aiohttp.ClientSession() as session:
+    async with EmbeddedCluster(workloads=False) as cluster, aiohttp.ClientSession() as session:
         server = ApiServerUnderTest(session, cluster.url, has_controllers=True)
         async for ready in in_namespace(server):
             yield ready

@@ -116,7 +116,7 @@ async def test_unsupported_field_is_400(api: ApiServerUnderTest) -> None:
 
 
 async def test_pages_cover_the_list_once(api: ApiServerUnderTest) -> None:
-    """limit and continue walk through all items, and the last page has no token."""
+    """Limit and continue walk through all items, and the last page has no token."""
     await make(api, **{f"m{i}": {"page": "y"} for i in range(5)})
     seen: list[str] = []
     token, sizes = "", []

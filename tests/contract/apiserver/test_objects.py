@@ -31,7 +31,7 @@ async def test_read_gives_what_was_created(api: ApiServerUnderTest) -> None:
 
 
 async def test_generated_names_extend_the_prefix_and_differ(api: ApiServerUnderTest) -> None:
-    """generateName gives the prefix plus five letters, anew each time."""
+    """GenerateName gives the prefix plus five letters, anew each time."""
     body = {"metadata": {"generateName": "job-"}, "data": {}}
     names = {(await api.created(api.path("configmaps"), body))["metadata"]["name"] for _ in "abc"}
     assert len(names) == 3
@@ -140,7 +140,7 @@ async def test_defaults_are_filled_in(api: ApiServerUnderTest) -> None:
 
 
 async def test_secret_strings_are_encoded(api: ApiServerUnderTest) -> None:
-    """stringData is stored as base64 data and not shown again."""
+    """StringData is stored as base64 data and not shown again."""
     body = {"metadata": {"name": "s"}, "stringData": {"password": "opensesame"}}
     made = await api.created(api.path("secrets"), body)
     assert made["type"] == "Opaque"

@@ -185,7 +185,7 @@ async def test_spec_patch_leaves_the_status(pumps: ApiServerUnderTest) -> None:
 
 
 async def test_field_manager_of_an_update_is_recorded(api: ApiServerUnderTest) -> None:
-    """managedFields say who changed what."""
+    """ManagedFields say who changed what."""
     await api.created(api.path("configmaps"), config_map("a", {"k": "1"}))
     answer = await api.patch(api.path("configmaps/a"), {"data": {"k": "2"}}, fieldManager="me")
     entries = {one["manager"]: one for one in answer.body["metadata"]["managedFields"]}

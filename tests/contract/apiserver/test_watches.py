@@ -23,7 +23,8 @@ async def test_changes_arrive_in_order(api: ApiServerUnderTest) -> None:
     assert [event and event["type"] for event in events] == ["ADDED", "MODIFIED", "DELETED"]
     versions = [int(event["object"]["metadata"]["resourceVersion"]) for event in events if event]
     assert versions == sorted(set(versions))
-    assert events[0] and events[0]["object"]["kind"] == "ConfigMap"
+    assert events[0] is not None
+    assert events[0]["object"]["kind"] == "ConfigMap"
 
 
 async def test_watch_resumes_after_a_version(api: ApiServerUnderTest) -> None:
@@ -99,7 +100,7 @@ async def test_other_namespaces_are_not_seen(api: ApiServerUnderTest) -> None:
     path = api.path("configmaps")
     elsewhere = f"elsewhere-{api.namespace}"
     async with api.watch(path, resourceVersion=await version_now(api, path)) as watch:
-        outside = f"/api/v1/namespaces/default/configmaps"
+        outside = "/api/v1/namespaces/default/configmaps"
         await api.created(outside, config_map(elsewhere))
         await api.created(path, config_map("inside"))
         assert await watch.take(1) == [("ADDED", "inside")]
@@ -135,7 +136,7 @@ async def test_bookmarks_carry_a_version_to_resume_from(pumps: ApiServerUnderTes
 
 
 async def test_streamed_list_ends_with_a_marked_bookmark(pumps: ApiServerUnderTest) -> None:
-    """sendInitialEvents gives the objects and then says that these were all."""
+    """SendInitialEvents gives the objects and then says that these were all."""
     path = pumps.path("pumps", PUMPS)
     await pumps.created(path, pump("a"))
     query = {
