@@ -8,8 +8,8 @@ Two of KEDA's rules are kept for adopted ``keda.sh`` objects only, because they 
 
 * Pending entries are zero as long as nobody reads, so a workload at zero never starts. Here entries
   nobody has read yet make the trigger active too (the value stays the pending count).
-* An unknown lag (Redis cannot tell after some deletions) counts as -1 there. Here the unread
-  entries are counted, up to :data:`UNREAD_MAX`.
+* A server before Redis 7, or after some deletions, cannot tell the lag; that is an error there.
+  Here the unread entries are counted, up to :data:`UNREAD_MAX`.
 """
 
 from __future__ import annotations
@@ -108,10 +108,10 @@ class RedisStreamsConfig(TriggerConfig):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """What the server says of a consumer group; ``lag`` None = it cannot tell."""
+    """What the server says of a consumer group; ``lag`` as the reply has it."""
 
     name: str
-    lag: int | None
+    lag: object
 
 
 class RedisStreamsScaler:
@@ -204,7 +204,7 @@ class RedisStreamsScaler:
         if isinstance(groups, list):
             for group in map(_group, groups):
                 if group.name == self._group:
-                    return -1 if group.lag is None else group.lag
+                    return self._number(group.lag)
         return self._number(length)
 
     def _number(self, reply: object) -> int:
@@ -213,6 +213,11 @@ class RedisStreamsScaler:
                 return reply
             case Refusal(text):
                 raise MetricRejected(f'Redis stream "{self._stream}": {shorten(text)}')
+            case None:
+                raise MetricMalformed(
+                    f'Redis stream "{self._stream}": the server does not know the lag of group '
+                    f"{self._group}, as after deletions"
+                )
             case _:
                 raise MetricMalformed(f'Redis stream "{self._stream}": no number in {reply!r:.80}')
 
@@ -232,8 +237,7 @@ def _group(reply: object) -> Group:
     if not isinstance(reply, list) or len(reply) % 2:
         raise MetricMalformed(f"Redis described a consumer group as {reply!r:.80}")
     of = {_text(key): value for key, value in zip(reply[::2], reply[1::2], strict=True)}
-    lag = of.get("lag")
-    return Group(_text(of.get("name")), lag if isinstance(lag, int) else None)
+    return Group(_text(of.get("name")), of.get("lag"))
 
 
 def _require_lag(information: object) -> None:

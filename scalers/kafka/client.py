@@ -158,7 +158,7 @@ class KafkaClient:
         from aiokafka.errors import UnknownTopicOrPartitionError, for_code
 
         kind = for_code(code)
-        text = f"{self._where}: {subject}: {shorten(str(kind()))}"
+        text = f"{self._where}: {subject}: {kind.message}"
         # The driver retries an unknown topic in case it is just being created; ours exists or not.
         if kind.retriable and kind is not UnknownTopicOrPartitionError:
             return MetricUnavailable(text)
