@@ -101,7 +101,9 @@ def _read(text: str, index: int, line: int) -> Document:
         value = builder.build(node, Path(), 0) if node is not None else None
     except (yaml.YAMLError, _Refused) as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        at = line + mark.line if mark else getattr(error, "line", 0) or line
+        # An unclosed bracket is noticed after the last line; people look for it on that line.
+        last = line + text.rstrip().count("\n")
+        at = min(line + mark.line, last) if mark else getattr(error, "line", 0) or line
         reason = getattr(error, "problem", None) or str(error)
         problem = Problem("", f"cannot be read as YAML: {shorten(str(reason))}")
         return Document(index=index, line=at, problems=(problem,))

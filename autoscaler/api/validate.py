@@ -114,7 +114,7 @@ def _check_item(
     if str(version).partition("/")[0] not in GROUPS and kind not in KINDS:
         return _report(document, raw, own, prefix, note=f"{version} {kind} is not Flyball's")
     obj, problems = check_object(raw)
-    if kind in KINDS:
+    if version in API_VERSIONS and kind in KINDS:
         problems = [*_check_name(raw), *find_unknown_fields(raw), *problems]
     if trigger_check and isinstance(obj, (ScaledObject, ScaledJob)):
         problems += trigger_check(obj)
