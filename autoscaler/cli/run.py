@@ -1,0 +1,148 @@
+"""``flyball run``: the composition root of the controller."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from autoscaler.settings import Settings
+
+
+def run(
+    kubeconfig: Annotated[
+        str | None,
+        typer.Option(
+            help="Kubeconfig file. Unset: $KUBECONFIG, the pod's account, ~/.kube/config."
+        ),
+    ] = None,
+    context: Annotated[str | None, typer.Option(help="Context inside the kubeconfig.")] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(help="URL of an API server that wants no credentials (kubectl proxy)."),
+    ] = None,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="Watch only this one. Unset: all.")
+    ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(help="HOST:PORT of probes, metrics and explanations [default: 0.0.0.0:8080]."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file (YAML).", envvar="FLYBALL_CONFIG")
+    ] = None,
+    log_level: Annotated[
+        str | None, typer.Option(help="debug, info, warning or error [default: info].")
+    ] = None,
+    log_format: Annotated[str | None, typer.Option(help="auto, json or console.")] = None,
+) -> None:
+    """Run the controller until SIGTERM; every option is also a setting and a variable.
+
+    A stop takes no more work, finishes running reconciles within the grace period and closes.
+    """
+    import asyncio
+
+    from autoscaler.errors import AutoscalerError, ConfigError
+    from autoscaler.settings import load_settings
+    from autoscaler.telemetry.logging import configure_logging
+
+    try:
+        settings = load_settings(
+            {
+                "kubernetes": {
+                    "kubeconfig": kubeconfig,
+                    "context": context,
+                    "server": server,
+                    "namespace": namespace,
+                },
+                "server": _address(listen),
+                "telemetry": {"log_level": log_level, "log_format": log_format},
+            },
+            file=config,
+        )
+    except ConfigError as error:
+        _end(error)
+    telemetry = settings.telemetry
+    configure_logging(level=telemetry.log_level, format_=telemetry.log_format)
+    try:
+        asyncio.run(serve(settings))
+    except AutoscalerError as error:
+        _end(error)
+
+
+async def serve(settings: Settings) -> None:
+    """Connect, wire the service and run it until a signal.
+
+    Raises:
+        ConfigError: No usable cluster configuration, or the address is taken.
+        RootTaskEnded: A part of the service ended unexpectedly.
+    """
+    import structlog
+
+    from autoscaler import __version__
+    from autoscaler.controller.service import Service
+    from autoscaler.controller.settings import controller_settings
+    from autoscaler.kube.transport import KubeClient, TransportLimits
+    from autoscaler.plugins import ScalerRegistry
+    from autoscaler.runtime.clock import SystemClock
+    from autoscaler.runtime.supervisor import DEFAULT_SIGNALS
+    from autoscaler.telemetry.metrics import Metrics
+    from autoscaler.web.app import listening
+
+    kubernetes, clock = settings.kubernetes, SystemClock()
+    metrics = Metrics(keda_names=settings.telemetry.keda_metric_names)
+    metrics.observe_process()
+    metrics.observe_decision_age(clock.now)
+    limits = TransportLimits(
+        queries_per_second=kubernetes.queries_per_second,
+        burst=kubernetes.burst,
+        timeout_seconds=kubernetes.timeout_seconds,
+    )
+    if kubernetes.server:
+        client = KubeClient.for_url(
+            kubernetes.server, limits=limits, on_request=metrics.kube_requested
+        )
+    else:
+        client = await KubeClient.connect(
+            kubernetes.kubeconfig,
+            kubernetes.context,
+            in_cluster=kubernetes.in_cluster,
+            limits=limits,
+            on_request=metrics.kube_requested,
+        )
+    try:
+        service = Service(
+            client,
+            ScalerRegistry(),
+            settings=controller_settings(settings),
+            clock=clock,
+            metrics=metrics,
+        )
+        structlog.get_logger(__name__).info(
+            "starting",
+            version=__version__,
+            api_server=client.server,
+            namespace=kubernetes.namespace or "all",
+        )
+        if not settings.server.is_enabled:
+            await service.run(signals=DEFAULT_SIGNALS)
+            return
+        async with listening(service, settings.server.host, settings.server.port):
+            await service.run(signals=DEFAULT_SIGNALS)
+    finally:
+        await client.close()
+
+
+def _address(listen: str | None) -> dict[str, Any]:
+    """Return host and port of ``--listen``; checking the port is the settings' business."""
+    if listen is None:
+        return {}
+    host, _, port = listen.rpartition(":")
+    return {"host": host.strip("[]") or None, "port": port}
+
+
+def _end(error: Exception) -> NoReturn:
+    typer.echo(f"flyball: {error}", err=True)
+    raise typer.Exit(1) from error
