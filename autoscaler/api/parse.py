@@ -73,24 +73,30 @@ def parse_object(raw: Mapping[str, Any]) -> ApiObject:
 
 def check_object(raw: Mapping[str, Any]) -> tuple[ApiObject | None, list[Problem]]:
     """Return the object, None when it cannot be used, and all problems, warnings included."""
-    kind, version = raw.get("kind"), raw.get("apiVersion")
+    kind, version = known_kind(raw), raw.get("apiVersion")
     misnamed = []
     if version not in API_VERSIONS:
         misnamed.append(not_supported(Path(("apiVersion",)), version, API_VERSIONS))
-    if kind not in KINDS:
-        misnamed.append(not_supported(Path(("kind",)), kind, KINDS))
-    if misnamed:
+    if kind is None:
+        misnamed.append(not_supported(Path(("kind",)), raw.get("kind"), KINDS))
+    if misnamed or kind is None:
         return None, misnamed
     body = {key: value for key, value in raw.items() if key != "status"}
-    status = _readable_status(str(kind), raw.get("status"))
+    status = _readable_status(kind, raw.get("status"))
     if status is not None:
         body["status"] = status
-    obj, problems = read_model(KINDS[str(kind)], body)
+    obj, problems = read_model(KINDS[kind], body)
     reported = {problem.field for problem in problems}
     if obj is not None:
         problems += [p for p in _rule_problems(obj) if not _follows_from(p.field, reported)]
     problems.sort(key=lambda problem: _natural(problem.field))
     return (None if reported else obj), problems
+
+
+def known_kind(raw: Mapping[str, Any]) -> str | None:
+    """Return the object's kind when it is one of ours, whatever its group."""
+    kind = raw.get("kind")
+    return kind if isinstance(kind, str) and kind in KINDS else None
 
 
 def find_unknown_fields(raw: Mapping[str, Any]) -> list[Problem]:

@@ -9,7 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from autoscaler.api.manifest import Document, read_documents
-from autoscaler.api.parse import API_VERSIONS, KINDS, check_object, find_unknown_fields
+from autoscaler.api.parse import (
+    API_VERSIONS,
+    check_object,
+    find_unknown_fields,
+    known_kind,
+)
 from autoscaler.api.problems import Path, Problem, invalid, required
 from autoscaler.api.scaledjob import ScaledJob
 from autoscaler.api.scaledobject import ScaledObject
@@ -111,10 +116,10 @@ def _check_item(
     ]
     if missing:
         return _report(document, raw, [*own, *missing], prefix)
-    if str(version).partition("/")[0] not in GROUPS and kind not in KINDS:
+    if str(version).partition("/")[0] not in GROUPS and known_kind(raw) is None:
         return _report(document, raw, own, prefix, note=f"{version} {kind} is not Flyball's")
     obj, problems = check_object(raw)
-    if version in API_VERSIONS and kind in KINDS:
+    if version in API_VERSIONS and known_kind(raw):
         problems = [*_check_name(raw), *find_unknown_fields(raw), *problems]
     if trigger_check and isinstance(obj, (ScaledObject, ScaledJob)):
         problems += trigger_check(obj)
