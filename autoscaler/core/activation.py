@@ -178,7 +178,14 @@ def activate(
     known = _with_pause(policy, conditions)
     if not work.is_error:
         known = _with_status(known, READY)
-    situation = _Situation(policy, work, at, current_replicas, last_active_at, known)
+    situation = _Situation(
+        policy,
+        work,
+        at=at,
+        current=current_replicas,
+        last_active_at=last_active_at,
+        conditions=known,
+    )
     if policy.pause.replicas is not None or policy.pause.paused:
         return situation.pause()
     if work.is_active or policy.force_activation:
@@ -195,6 +202,7 @@ class _Situation:
         self,
         policy: Policy,
         work: Activity,
+        *,
         at: float,
         current: int,
         last_active_at: float | None,

@@ -6,12 +6,13 @@ error reading; it never becomes a number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from autoscaler.core.model import MetricPolicy, Observation, Policy, Reading
 
-NEVER_READ = "NeverRead"
-STALE = "Stale"
+NEVER_READ: Final = "NeverRead"
+STALE: Final = "Stale"
 
 
 def usable_readings(policy: Policy, seen: Observation) -> Mapping[str, Reading]:
@@ -24,16 +25,31 @@ def usable_readings(policy: Policy, seen: Observation) -> Mapping[str, Reading]:
     Returns:
         ``seen.readings`` itself when every metric has a usable or an error reading already.
     """
-    readings = seen.readings
+    return fresh_readings(policy.metrics, seen.readings, seen.at)
+
+
+def fresh_readings(
+    metrics: Iterable[MetricPolicy], readings: Mapping[str, Reading], at: float
+) -> Mapping[str, Reading]:
+    """Return one reading per metric, missing and stale ones as errors.
+
+    Args:
+        metrics: The metrics wanted.
+        readings: By metric name.
+        at: Now, epoch seconds.
+
+    Returns:
+        ``readings`` itself when nothing has to be replaced.
+    """
     changed: dict[str, Reading] | None = None
-    for metric in policy.metrics:
+    for metric in metrics:
         name = metric.spec.name
         reading = readings.get(name)
         if reading is None:
             text = f"metric {name} has not been read yet"
             replacement = Reading.failed(name, text, 0.0, reason=NEVER_READ)
-        elif _is_stale(metric, reading, seen.at):
-            replacement = _stale(metric, reading, seen.at)
+        elif _is_stale(metric, reading, at):
+            replacement = _stale(metric, reading, at)
         else:
             continue
         if changed is None:
