@@ -13,6 +13,7 @@ from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 RANGE_LIMIT = 65_536
 """Most elements one ``1-5`` range may stand for; Kafka topics have far fewer partitions."""
 
@@ -81,13 +82,13 @@ def to_list(
 
 
 def to_int_list(text: str, *, range_separator: str = "-", separator: str = ",") -> tuple[int, ...]:
-    """Return whole numbers from ``1,3-5``; a range that runs backwards is empty, as in KEDA."""
+    """Return whole numbers of 32 bits from ``1,3-5``; a range that runs backwards is empty."""
     numbers: list[int] = []
     for part in (p.strip() for p in text.split(separator)):
         ends = part.split(range_separator) if range_separator in part[1:] else [part]
-        if len(ends) > 2:  # noqa: PLR2004 - a range has two ends
+        low, high = to_int(ends[0]), to_int(ends[-1])
+        if len(ends) > 2 or not INT32_MIN <= min(low, high) <= max(low, high) <= INT32_MAX:  # noqa: PLR2004 - a range has two ends
             raise ValueError("made of whole numbers and ranges such as 1,3-5")
-        low, high = to_int(ends[0].strip()), to_int(ends[-1].strip())
         if high - low >= RANGE_LIMIT:
             raise ValueError(f"made of ranges of at most {RANGE_LIMIT} numbers")
         numbers.extend(range(low, high + 1))
