@@ -107,7 +107,10 @@ def in_group(resource: Resource, group: str) -> Resource:
     return msgspec.structs.replace(resource, group=group)
 
 
-_API_VERSION: Final = re.compile(r"(?:(?P<group>[a-z0-9.-]{1,253})/)?(?P<version>[a-z0-9]{1,63})")
+_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_API_VERSION: Final = re.compile(
+    rf"(?:(?P<group>{_LABEL}(?:\.{_LABEL})*)/)?(?P<version>[a-z0-9]{{1,63}})"
+)
 _BUILT_IN: Final = {(r.api_version, r.kind): r for r in (DEPLOYMENTS, STATEFUL_SETS, REPLICA_SETS)}
 
 

@@ -56,7 +56,7 @@ async def read_lines(
         try:
             async with client.stream("/watch", inactivity_seconds=inactivity_seconds) as stream:
                 async for line in stream:
-                    lines.append(line)
+                    lines.append(line)  # noqa: PERF401 -- the lines before an error count
         except KubeError as exc:
             return lines, exc
         finally:

@@ -1,0 +1,188 @@
+"""Finding the API server and logging in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from autoscaler.errors import ConfigError, Forbidden
+from autoscaler.kube.config import PlainEndpoint, find_endpoint
+from autoscaler.kube.transport import KubeClient
+from tests.doubles.scripted_api import ScriptedApi, refusal, reply
+
+pytestmark = pytest.mark.looptime
+
+Write = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hide whatever cluster the machine may know."""
+    for variable in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture
+def write_config(tmp_path: Path) -> Write:
+    """Return ``write_config(server, user, namespace)``: the path of a kubeconfig with context c."""
+
+    def write(
+        server: str = "http://127.0.0.1:1",
+        user: dict[str, Any] | None = None,
+        namespace: str = "",
+        name: str = "kubeconfig",
+    ) -> str:
+        context = {"cluster": "c", "user": "u"} | ({"namespace": namespace} if namespace else {})
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "c",
+            "clusters": [{"name": "c", "cluster": {"server": server}}],
+            "users": [{"name": "u", "user": user or {}}],
+            "contexts": [{"name": "c", "context": context}],
+        }
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(content))
+        return str(path)
+
+    return write
+
+
+async def test_a_kubeconfig_gives_server_namespace_and_token(write_config: Write) -> None:
+    """The current context decides; its token authenticates requests."""
+    path = write_config("http://127.0.0.1:7/", {"token": "t-1"}, namespace="shop")
+    endpoint = await find_endpoint(path, None, in_cluster=None)
+    assert endpoint.server == "http://127.0.0.1:7"
+    assert endpoint.namespace == "shop"
+    assert endpoint.tls is None
+    assert await endpoint.authorization() == {"Authorization": "Bearer t-1"}
+
+
+async def test_https_brings_a_tls_context(write_config: Write) -> None:
+    """A server behind TLS is verified."""
+    endpoint = await find_endpoint(write_config("https://127.0.0.1:7"), None, in_cluster=None)
+    assert endpoint.tls is not None
+    assert endpoint.tls.check_hostname
+
+
+async def test_the_environment_names_a_kubeconfig(
+    write_config: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``KUBECONFIG`` counts before the pod's service account."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBECONFIG", write_config("http://127.0.0.1:8"))
+    assert (await find_endpoint(None, None, in_cluster=None)).server == "http://127.0.0.1:8"
+
+
+async def test_the_file_in_the_home_directory_is_the_last_resort(write_config: Write) -> None:
+    """Without anything else, the usual place is looked at."""
+    write_config("http://127.0.0.1:9", name=".kube/config")
+    assert (await find_endpoint(None, None, in_cluster=None)).server == "http://127.0.0.1:9"
+
+
+async def test_nothing_configured_is_explained() -> None:
+    """The error says where was looked and what to do."""
+    with pytest.raises(ConfigError, match=r"no cluster configured.*\.kube/config.*--kubeconfig"):
+        await find_endpoint(None, None, in_cluster=None)
+
+
+async def test_an_unknown_context_is_named(write_config: Write) -> None:
+    """A typo in the context is told, not answered with another cluster."""
+    with pytest.raises(ConfigError, match="context 'nope'"):
+        await find_endpoint(write_config(), "nope", in_cluster=None)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "apiVersion: v1", "current-context: c"])
+async def test_a_broken_kubeconfig_is_a_configuration_error(tmp_path: Path, text: str) -> None:
+    """Whatever is wrong inside the file, the error names the file."""
+    path = tmp_path / "broken"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="broken"):
+        await find_endpoint(str(path), None, in_cluster=None)
+
+
+async def test_a_pod_without_a_service_account_is_explained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Inside a pod without a token the error says so."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    with pytest.raises(ConfigError, match="no usable service account"):
+        await find_endpoint(None, None, in_cluster=None)
+
+
+async def test_a_plain_endpoint_sends_no_credentials() -> None:
+    """The embedded server is asked without login, and a login cannot be renewed."""
+    endpoint = PlainEndpoint("http://127.0.0.1:5/")
+    assert endpoint.server == "http://127.0.0.1:5"
+    assert await endpoint.authorization() == {}
+    assert not await endpoint.renew(0.0)
+
+
+async def test_a_rejected_token_is_renewed_and_the_request_repeated(write_config: Write) -> None:
+    """A 401 leads to one new login; the request then goes out with the new token."""
+    api = ScriptedApi(reply({}), refusal(401, "Unauthorized"), reply({"ok": 1}))
+    async with api.serve():
+        path = write_config(api.url, {"token": "old"})
+        client = await KubeClient.connect(path)
+        await client.request("GET", "/api")
+        write_config(api.url, {"token": "new"})
+        assert await client.request("GET", "/api") == b'{"ok": 1}'
+        await client.close()
+    sent = [asked.headers["Authorization"] for asked in api.requests]
+    assert sent == ["Bearer old", "Bearer old", "Bearer new"]
+
+
+async def test_a_server_that_rejects_everything_is_not_stormed(write_config: Write) -> None:
+    """A token that stays wrong is tried twice, then the login is left alone for a while."""
+    api = ScriptedApi(refusal(401, "Unauthorized", "bad token"))
+    async with api.serve():
+        client = await KubeClient.connect(write_config(api.url, {"token": "wrong"}))
+        for _ in range(3):
+            with pytest.raises(Forbidden, match="bad token"):
+                await client.request("GET", "/api")
+            await asyncio.sleep(1)
+        await client.close()
+    assert len(api.requests) == 4
+
+
+async def test_a_login_that_fails_later_is_an_error_of_the_request(write_config: Write) -> None:
+    """When the kubeconfig is gone by the time it is needed again, the caller gets a KubeError."""
+    api = ScriptedApi(refusal(401, "Unauthorized"))
+    async with api.serve():
+        path = write_config(api.url, {"token": "old"})
+        client = await KubeClient.connect(path)
+        await asyncio.to_thread(Path(path).unlink)
+        with pytest.raises(Forbidden, match="login failed"):
+            await client.request("GET", "/api")
+        await client.close()
+
+
+@pytest.mark.looptime(enabled=False)
+async def test_an_exec_plugin_is_run(write_config: Write, tmp_path: Path) -> None:
+    """A token may come from a program, as cloud providers do it."""
+    credential = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": "from-plugin"},
+    }
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(f"print({json.dumps(json.dumps(credential))})")
+    user = {
+        "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": sys.executable,
+            "args": [str(plugin)],
+        }
+    }
+    endpoint = await find_endpoint(write_config(user=user), None, in_cluster=None)
+    assert await endpoint.authorization() == {"Authorization": "Bearer from-plugin"}
