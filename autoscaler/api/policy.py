@@ -76,7 +76,7 @@ def scaled_object_policy(
         InvalidObject: The object breaks a rule, or its metrics do not fit together.
     """
     errors = [problem for problem in scaled_object_problems(obj) if not problem.is_warning]
-    errors += _check_metrics(obj, triggers)
+    errors += check_metrics(triggers, needs_targets=obj.modifiers is None)
     if errors:
         raise InvalidObject(errors, subject=f"ScaledObject {obj.metadata.key}")
     spec, annotations = obj.spec, obj.metadata.annotations
@@ -85,7 +85,7 @@ def scaled_object_policy(
         min_replicas=spec.min_replica_count or 0,
         max_replicas=spec.max_replica_count or DEFAULT_MAX_REPLICAS,
         idle_replicas=spec.idle_replica_count,
-        metrics=tuple(_metrics(spec.triggers, triggers)),
+        metrics=tuple(metric_policies(spec.triggers, triggers)),
         modifiers=_modifiers(obj),
         fallback=_fallback(spec.fallback) if spec.fallback else None,
         behavior=to_behavior(behavior_of(obj)),
@@ -112,7 +112,13 @@ def _settings(hpa: HpaSettings, *, is_keda: bool) -> HpaSettings:
     return msgspec.structs.replace(hpa, default_scale_up_limit=True, sync_period_seconds=period)
 
 
-def _check_metrics(obj: ScaledObject, triggers: Sequence[TriggerMetrics]) -> Iterator[Problem]:
+def check_metrics(triggers: Sequence[TriggerMetrics], *, needs_targets: bool) -> Iterator[Problem]:
+    """Yield what does not fit together among the metrics of an object.
+
+    Args:
+        triggers: What the scalers declare.
+        needs_targets: False when a formula replaces the targets of all but pod resources.
+    """
     path = Path(("spec", "triggers"))
     seen: dict[str, int] = {}
     for trigger in triggers:
@@ -122,14 +128,15 @@ def _check_metrics(obj: ScaledObject, triggers: Sequence[TriggerMetrics]) -> Ite
                 first = path / seen[spec.name]
                 yield duplicate(where, f'metric "{spec.name}" is already declared by {first}')
             seen.setdefault(spec.name, trigger.index)
-            if spec.target_milli <= 0 and (obj.modifiers is None or spec.resource):
+            if spec.target_milli <= 0 and (needs_targets or spec.resource):
                 what = f"the target of metric {spec.name} must be greater than 0"
                 yield invalid(where / "metadata", what, spec.target_milli / 1000)
 
 
-def _metrics(
+def metric_policies(
     written: Sequence[Trigger], triggers: Sequence[TriggerMetrics]
 ) -> Iterator[MetricPolicy]:
+    """Yield each declared metric with what its trigger says about it."""
     for trigger in triggers:
         as_written = written[trigger.index]
         for spec in trigger.specs:

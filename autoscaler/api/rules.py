@@ -266,6 +266,8 @@ def _check_job_words(obj: ScaledJob) -> Iterator[Problem]:
     if calculation and calculation not in _JOB_CALCULATIONS:
         yield not_supported(path / "multipleScalersCalculation", calculation, _JOB_CALCULATIONS)
     share = strategy.custom_scaling_running_job_percentage
+    where = path / "customScalingRunningJobPercentage"
     if share and math.isnan(parse_number(share)):
-        where = path / "customScalingRunningJobPercentage"
-        yield Problem(str(where), f'must be a number such as "0.5", got "{share}"')
+        yield invalid(where, 'must be a number such as "0.5"', share)
+    elif not share and strategy.strategy == "custom":
+        yield required(where, 'is required with strategy custom ("0" if running jobs do not count)')
