@@ -165,10 +165,16 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class RedisSource:
-    """One connection pool to one Redis database."""
+    """One connection pool to one Redis database.
 
-    def __init__(self, endpoint: RedisEndpoint) -> None:
+    Args:
+        endpoint: Which database.
+        timeout_seconds: For a whole fetch.
+    """
+
+    def __init__(self, endpoint: RedisEndpoint, *, timeout_seconds: float = FETCH_SECONDS) -> None:
         self._endpoint = endpoint
+        self._timeout_seconds = timeout_seconds
         self._client: Redis | None = None
 
     async def fetch(
@@ -180,12 +186,12 @@ class RedisSource:
 
         where = f"Redis {self._endpoint.address}"
         try:
-            async with asyncio.timeout(FETCH_SECONDS):
+            async with asyncio.timeout(self._timeout_seconds):
                 return await self._answer(queries)
         except (refused.AuthenticationError, refused.NoPermissionError) as error:
             problem: MetricError = MetricRejected(f"{where}: {shorten(str(error))}")
         except (refused.ConnectionError, refused.TimeoutError, OSError) as error:
-            text = shorten(str(error)) or f"no answer in {FETCH_SECONDS:g} s"
+            text = shorten(str(error)) or f"no answer in {self._timeout_seconds:g} s"
             problem = MetricUnavailable(f"{where}: {text}")
         except refused.InvalidResponse as error:
             problem = MetricMalformed(f"{where}: {shorten(str(error))}")
@@ -260,8 +266,8 @@ class RedisSource:
             # A connection that died while idle is replaced once, at once; the collector decides
             # about anything beyond that.
             "retry": Retry(NoBackoff(), 1),
-            "socket_timeout": FETCH_SECONDS,
-            "socket_connect_timeout": FETCH_SECONDS,
+            "socket_timeout": self._timeout_seconds,
+            "socket_connect_timeout": self._timeout_seconds,
             "max_connections": CONNECTIONS_MAX,
             "connection_class": Connection,
         }
