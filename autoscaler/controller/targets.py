@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from autoscaler.controller.watches import Watches
-from autoscaler.errors import NotFound, Unreachable
+from autoscaler.errors import NotFound, Unreachable, shorten
 from autoscaler.kube.codec import TemplateSpec, Workload, decode_workload
 from autoscaler.kube.resources import DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, Resource
 from autoscaler.kube.scale import ScaleView, read_scale, write_scale
@@ -80,6 +80,7 @@ class Targets:
         try:
             spec = decode_workload(await self._client.request("GET", path)).spec.template.spec
         except msgspec.MsgspecError:
+            # Another shape than a workload's: no pod template we could read.
             return None
         return spec if spec.containers else None
 
@@ -113,7 +114,14 @@ class Targets:
                 raise Unreachable(
                     f"{target.resource.plural} could not be listed within {SYNC_SECONDS:g} s"
                 ) from None
-        workload = store.get(target.key)
-        if workload is None:
-            raise NotFound(f"{target.text} does not exist", status=404)
-        return workload
+        # The watch of one kind may be behind that of another: what it does not know, we ask for.
+        return store.get(target.key) or await self._asked(target)
+
+    async def _asked(self, target: TargetRef) -> Workload:
+        path = target.resource.path(target.namespace, target.name)
+        try:
+            return decode_workload(await self._client.request("GET", path))
+        except NotFound:
+            raise NotFound(f"{target.text} does not exist", status=404) from None
+        except msgspec.MsgspecError as error:
+            raise Unreachable(f"{target.text}: not an object: {shorten(str(error))}") from error
