@@ -167,7 +167,7 @@ async def test_a_login_that_fails_later_is_an_error_of_the_request(write_config:
         await client.close()
 
 
-@pytest.mark.looptime(enabled=False)
+@pytest.mark.looptime(False)
 async def test_an_exec_plugin_is_run(write_config: Write, tmp_path: Path) -> None:
     """A token may come from a program, as cloud providers do it."""
     credential = {
