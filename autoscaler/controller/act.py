@@ -8,13 +8,13 @@ from typing import Any, Final
 import structlog
 
 from autoscaler.controller.binding import Binding
-from autoscaler.controller.explanation import sentence
 from autoscaler.controller.journal import Entry, Outcome
 from autoscaler.controller.observe import observe, unreadable
 from autoscaler.controller.status import rejected, signature, status_of
 from autoscaler.controller.targets import Targets
 from autoscaler.controller.tracked import Tracked
 from autoscaler.core.decide import decide, record_rescale
+from autoscaler.core.explain import explain
 from autoscaler.core.model import Condition, Decision, Memory, Reading
 from autoscaler.errors import Conflict, KubeError, NotFound
 from autoscaler.kube.codec import CustomObject
@@ -132,8 +132,10 @@ class Actor:
                 "time": timestamp(decision.at),
                 "currentReplicas": decision.current_replicas,
                 "desiredReplicas": decision.desired_replicas,
-                "reason": entry.outcome.value,
-                "message": sentence(decision),
+                "reason": _deciding(decision),
+                "message": f"{entry.error}; {explain(decision)}"
+                if entry.error
+                else explain(decision),
             }
         await self._write(tracked, status, conditions)
         tracked.status_signature = important
@@ -173,7 +175,7 @@ class Actor:
             target=binding.target.text,
             before=before,
             after=after,
-            why=sentence(decision),
+            why=explain(decision),
         )
         now = self._clock.now()
         memory = record_rescale(binding.policy, memory, decision, now, succeeded=True)
@@ -222,3 +224,9 @@ class Actor:
             tracked.item = written
             meta = written.metadata
             self._objects.wrote(meta.key, meta.resource_version, written)
+
+
+def _deciding(decision: Decision) -> str:
+    """Return the code of the last step that changed the count."""
+    changing = [step.code for step in decision.steps if step.before != step.after]
+    return changing[-1] if changing else "Decided"

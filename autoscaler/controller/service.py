@@ -194,8 +194,9 @@ class Service:
 
     def explain_text(self, namespace: str, name: str) -> str | None:
         """Return :meth:`explain` for people."""
-        shown = self.explain(namespace, name)
-        return explanation_text(shown) if shown else None
+        key = f"{namespace}/{name}"
+        tracked = self._reconciler.tracked.get(key)
+        return explanation_text(key, tracked) if tracked else None
 
     def exposition(self) -> bytes:
         """Return all series in Prometheus text format."""

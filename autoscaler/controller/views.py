@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from autoscaler.controller.explanation import decision_json, sentence
 from autoscaler.controller.journal import Entry
 from autoscaler.controller.status import CHECK_FAILED_REASON, explained
 from autoscaler.controller.tracked import Tracked
+from autoscaler.core.explain import explain, explain_json, explain_table
 from autoscaler.core.model import Condition, Reading
+from autoscaler.kube.status import timestamp
 
 
 def summary(key: str, tracked: Tracked) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def summary(key: str, tracked: Tracked) -> dict[str, Any]:
         "currentReplicas": _after(latest) if latest else None,
         "desiredReplicas": latest.decision.desired_replicas if latest else None,
         "decidedAt": latest.decision.at if latest else None,
-        "why": sentence(latest.decision) if latest else tracked.problem or "not decided yet",
+        "why": explain(latest.decision) if latest else tracked.problem or "not decided yet",
     }
 
 
@@ -48,7 +49,7 @@ def explanation(key: str, tracked: Tracked) -> dict[str, Any]:
             for c in conditions
         ],
         "readings": [_reading(reading) for reading in tracked.readings.values()],
-        "decision": decision_json(latest.decision) if latest else None,
+        "decision": explain_json(latest.decision) if latest else None,
         "outcome": latest.outcome.value if latest else None,
         "error": (latest.error or None) if latest else None,
         "history": [
@@ -57,29 +58,57 @@ def explanation(key: str, tracked: Tracked) -> dict[str, Any]:
                 "from": entry.decision.current_replicas,
                 "to": entry.decision.desired_replicas,
                 "outcome": entry.outcome.value,
-                "why": sentence(entry.decision),
+                "why": explain(entry.decision),
             }
             for entry in tracked.journal.entries()
         ],
     }
 
 
-def explanation_text(shown: dict[str, Any]) -> str:
+def explanation_text(key: str, tracked: Tracked) -> str:
     """Return :func:`explanation` for people."""
-    lines = [f"{shown['namespace']}/{shown['name']}: {shown['why']}"]
+    shown = explanation(key, tracked)
+    lines = [f"{key}: {shown['why']}"]
     if shown["target"]:
-        lines.append(
-            f"  target {shown['target']}: {shown['currentReplicas']} replicas, "
-            f"{shown['desiredReplicas']} desired"
-        )
-    lines += [
-        f"  {c['type']}={c['status']} {c['reason']} {c['message']}".rstrip()
-        for c in shown["conditions"]
-    ]
-    for reading in shown["readings"]:
-        what = reading["error"] or reading["value"]
-        lines.append(f"  {reading['metric']}: {what}")
+        lines.append(f"target: {shown['target']}, mode {shown['mode']}")
+    latest = tracked.journal.latest
+    if latest:
+        lines += ["", "derivation:", *_table(latest)]
+    if shown["readings"]:
+        lines += ["", "readings:"]
+        lines += [f"  {r['metric']}: {_said(r)}" for r in shown["readings"]]
+    if shown["conditions"]:
+        lines += ["", "conditions:"]
+        lines += [
+            f"  {c['type']}={c['status']} {c['reason']}: {c['message']}"
+            for c in shown["conditions"]
+        ]
+    past = shown["history"][:-1]
+    if past:
+        lines += ["", "before (latest first):"]
+        lines += [f"  {timestamp(e['at'])} {e['outcome']}: {e['why']}" for e in reversed(past)]
     return "\n".join(lines) + "\n"
+
+
+def _table(entry: Entry) -> list[str]:
+    rows = explain_table(entry.decision)
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return [
+        "  "
+        + "  ".join(
+            [row.stage.ljust(widths[0]), row.before.rjust(widths[1]), row.after.rjust(widths[2])]
+        )
+        + f"  {row.why}"
+        for row in rows
+    ]
+
+
+def _said(reading: dict[str, Any]) -> str:
+    if reading["error"]:
+        return f"{reading['errorReason']}: {reading['error']}"
+    if reading["pods"]:
+        return f"samples of {reading['pods']} pods, read {timestamp(reading['sampledAt'])}"
+    return f"{reading['value']:g}, read {timestamp(reading['sampledAt'])}"
 
 
 def _after(entry: Entry) -> int:
