@@ -12,7 +12,7 @@ import yaml
 from aiohttp import web
 
 from autoscaler.demo.apiserver import BODY_LIMIT_BYTES, ApiServer
-from autoscaler.demo.controllers import ControlLoops, OwnerIndex
+from autoscaler.demo.controllers import Controller, ControlLoops, OwnerIndex
 from autoscaler.demo.faults import FaultRates, Faults
 from autoscaler.demo.garbage import GarbageCollector, NamespaceCleaner
 from autoscaler.demo.jobs import Jobs
@@ -103,7 +103,10 @@ class EmbeddedCluster:
 
     def _control_loops(self, *, workloads: bool) -> ControlLoops:
         owners = OwnerIndex(self.store)
-        cleaning = [GarbageCollector(self.registry, owners), NamespaceCleaner(self.registry)]
+        cleaning: list[Controller] = [
+            GarbageCollector(self.registry, owners),
+            NamespaceCleaner(self.registry),
+        ]
         if not workloads:
             return ControlLoops(self.store, self.clock, cleaning)
         return ControlLoops(

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from autoscaler.demo.objects import JsonObject, Key
 from autoscaler.demo.store import Change, Item, Store
-from autoscaler.runtime.clock import Clock
+from autoscaler.runtime.clock import Clock, loop_seconds
 
 TURN_LIMIT: Final = 200
 """Reconciles in a row before other tasks get a turn."""
@@ -142,7 +142,8 @@ class ControlLoops:
     def _seconds_to_timer(self) -> float | None:
         if not self._timers:
             return None
-        return max(0.0, self._timers[0][0] - self._clock.monotonic())
+        left_seconds = max(0.0, self._timers[0][0] - self._clock.monotonic())
+        return loop_seconds(self._clock, left_seconds)
 
     def _ring(self) -> None:
         """Mark what is due by now; a timer that was set anew since is stale and dropped."""
