@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, TypeAlias, assert_never
 
+import msgspec
 from pydantic import ValidationError
 
 from autoscaler.api.authentication_rules import authentication_problems
@@ -71,8 +72,28 @@ def parse_object(raw: Mapping[str, Any]) -> ApiObject:
     return obj
 
 
+class Examined(msgspec.Struct, frozen=True):
+    """An object as read.
+
+    Attributes:
+        obj: With problems it is only good for finding more of them; None when nothing can be read.
+        problems: All of them, warnings included, in field order.
+        is_usable: Whether ``obj`` may be acted on.
+    """
+
+    obj: ApiObject | None
+    problems: list[Problem]
+    is_usable: bool
+
+
 def check_object(raw: Mapping[str, Any]) -> tuple[ApiObject | None, list[Problem]]:
     """Return the object, None when it cannot be used, and all problems, warnings included."""
+    examined = examine(raw)
+    return examined.obj if examined.is_usable else None, examined.problems
+
+
+def examine(raw: Mapping[str, Any]) -> Examined:
+    """Read an object as far as that is possible."""
     kind, version = known_kind(raw), raw.get("apiVersion")
     misnamed = []
     if version not in API_VERSIONS:
@@ -80,7 +101,7 @@ def check_object(raw: Mapping[str, Any]) -> tuple[ApiObject | None, list[Problem
     if kind is None:
         misnamed.append(not_supported(Path(("kind",)), raw.get("kind"), KINDS))
     if misnamed or kind is None:
-        return None, misnamed
+        return Examined(None, misnamed, is_usable=False)
     body = {key: value for key, value in raw.items() if key != "status"}
     status = _readable_status(kind, raw.get("status"))
     if status is not None:
@@ -88,9 +109,9 @@ def check_object(raw: Mapping[str, Any]) -> tuple[ApiObject | None, list[Problem
     obj, problems = read_model(KINDS[kind], body)
     reported = {problem.field for problem in problems}
     if obj is not None:
-        problems += [p for p in _rule_problems(obj) if not _follows_from(p.field, reported)]
+        problems += [p for p in _rule_problems(obj) if not follows_from(p.field, reported)]
     problems.sort(key=lambda problem: _natural(problem.field))
-    return (None if reported else obj), problems
+    return Examined(obj, problems, is_usable=obj is not None and not reported)
 
 
 def known_kind(raw: Mapping[str, Any]) -> str | None:
@@ -139,7 +160,7 @@ def _readable_status(kind: str, status: object) -> dict[str, Any] | None:
     return cleaned
 
 
-def _follows_from(field: str, reported: AbstractSet[str]) -> bool:
+def follows_from(field: str, reported: AbstractSet[str]) -> bool:
     """Say whether a rule's verdict on a field rests on a value that is itself refused."""
     if any(field == other or field.startswith((f"{other}.", f"{other}[")) for other in reported):
         return True

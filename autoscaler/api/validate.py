@@ -11,8 +11,9 @@ import msgspec
 from autoscaler.api.manifest import Document, read_documents
 from autoscaler.api.parse import (
     API_VERSIONS,
-    check_object,
+    examine,
     find_unknown_fields,
+    follows_from,
     known_kind,
 )
 from autoscaler.api.problems import Path, Problem, invalid, required
@@ -74,7 +75,7 @@ def validate_documents(
 
     Args:
         text: YAML (or JSON), one or more documents.
-        trigger_check: Called with each readable ScaledObject and ScaledJob.
+        trigger_check: Called with each ScaledObject and ScaledJob as far as it can be read.
 
     Returns:
         One report per object, in file order; objects of other systems carry a note instead.
@@ -118,11 +119,14 @@ def _check_item(
         return _report(document, raw, [*own, *missing], prefix)
     if str(version).partition("/")[0] not in GROUPS and known_kind(raw) is None:
         return _report(document, raw, own, prefix, note=f"{version} {kind} is not Flyball's")
-    obj, problems = check_object(raw)
+    examined = examine(raw)
+    problems = examined.problems
     if version in API_VERSIONS and known_kind(raw):
         problems = [*_check_name(raw), *find_unknown_fields(raw), *problems]
-    if trigger_check and isinstance(obj, (ScaledObject, ScaledJob)):
-        problems += trigger_check(obj)
+    if trigger_check and isinstance(examined.obj, (ScaledObject, ScaledJob)):
+        reported = {problem.field for problem in problems if not problem.is_warning}
+        found = trigger_check(examined.obj)
+        problems += [p for p in found if not follows_from(p.field, reported)]
     return _report(document, raw, [*own, *problems], prefix)
 
 

@@ -162,7 +162,7 @@ def test_unknown_fields_are_found_at_any_depth() -> None:
 
 
 def test_triggers_can_be_checked_by_somebody_who_knows_them() -> None:
-    """The hook sees each readable object and its problems are placed like all others."""
+    """The hook also sees the readable part of a wrong object; its problems are placed like others."""
     seen: list[str] = []
 
     def check(obj: ScaledObject | ScaledJob) -> list[Problem]:
@@ -170,10 +170,14 @@ def test_triggers_can_be_checked_by_somebody_who_knows_them() -> None:
         path = Path(("spec", "triggers", 0, "metadata", "listName"))
         return [invalid(path, "must be a known list", "jobs")]
 
-    text = f"{GOOD}---\n{GOOD.replace('redis', '[]')}---\napiVersion: v1\nkind: Pod\n"
-    reports = validate_documents(text, trigger_check=check)
-    assert seen == ["worker"]
+    wrong = GOOD.replace("redis", "[]").replace("worker", "wrong")
+    reports = validate_documents(
+        f"{GOOD}---\n{wrong}---\napiVersion: v1\nkind: Pod\n", trigger_check=check
+    )
+    assert seen == ["worker", "wrong"]
     assert _found(reports[0]) == [(11, "spec.triggers[0].metadata.listName")]
+    fields = [field for _, field in _found(reports[1])]
+    assert fields == ["spec.triggers[0].type", "spec.triggers[0].metadata.listName"]
 
 
 def test_yaml_is_read_as_kubernetes_reads_it() -> None:
