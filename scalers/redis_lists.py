@@ -72,8 +72,7 @@ class RedisListScaler:
 
     def open_source(self, context: SourceContext) -> RedisSource:
         """Build the connection, shared with streams of the same database."""
-        del context
-        return RedisSource(self._endpoint)
+        return RedisSource(self._endpoint, timeout_seconds=context.http.timeout_seconds)
 
     def query(self, metric_name: str) -> Hashable:
         """Return which key to count."""

@@ -149,8 +149,7 @@ class RedisStreamsScaler:
 
     def open_source(self, context: SourceContext) -> RedisSource:
         """Build the connection, shared with lists of the same database."""
-        del context
-        return RedisSource(self._endpoint)
+        return RedisSource(self._endpoint, timeout_seconds=context.http.timeout_seconds)
 
     def query(self, metric_name: str) -> Hashable:
         """Return the commands whose replies make the reading."""

@@ -30,7 +30,7 @@ from autoscaler.sdk.tls import TlsSettings
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-FETCH_SECONDS: Final = 5.0
+DEFAULT_TIMEOUT_SECONDS: Final = 3.0
 CLOSE_SECONDS: Final = 1.0
 CONNECTIONS_MAX: Final = 4
 KEYS_PER_SCRIPT: Final = 500
@@ -172,7 +172,9 @@ class RedisSource:
         timeout_seconds: For a whole fetch.
     """
 
-    def __init__(self, endpoint: RedisEndpoint, *, timeout_seconds: float = FETCH_SECONDS) -> None:
+    def __init__(
+        self, endpoint: RedisEndpoint, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    ) -> None:
         self._endpoint = endpoint
         self._timeout_seconds = timeout_seconds
         self._client: Redis | None = None

@@ -18,7 +18,6 @@ from autoscaler.sdk.tls import TlsSettings
 from scalers.kafka.config import KafkaEndpoint
 from scalers.kafka.lag import TopicPartition
 
-REQUEST_SECONDS: Final = 5.0
 CLOSE_SECONDS: Final = 2.0
 METADATA_AGE_SECONDS: Final = 24 * 3600
 """The driver's own refresh asks for every topic of the cluster, so it is put off for good."""
@@ -40,11 +39,18 @@ class ConnectionLost(MetricUnavailable):
 
 
 class KafkaClient:
-    """A connected client of one cluster; see :func:`connect`."""
+    """A connected client of one cluster; see :func:`connect`.
 
-    def __init__(self, driver: Any, where: str) -> None:
+    Args:
+        driver: Bootstrapped client of aiokafka.
+        where: Names the cluster in messages.
+        timeout_seconds: For one request.
+    """
+
+    def __init__(self, driver: Any, where: str, timeout_seconds: float) -> None:
         self._driver = driver
         self._where = where
+        self._timeout_seconds = timeout_seconds
         self._coordinators: dict[str, int] = {}
 
     async def close(self) -> None:
@@ -147,11 +153,13 @@ class KafkaClient:
         if node is None:
             raise ConnectionLost(f"{self._where}: the cluster has no broker")
         try:
-            async with asyncio.timeout(REQUEST_SECONDS):
+            async with asyncio.timeout(self._timeout_seconds):
                 return await self._driver.send(node, request)
-        except (KafkaError, OSError) as error:
+        except (KafkaError, OSError, ValueError) as error:
             text = shorten(str(error)) or type(error).__name__
             raise ConnectionLost(f"{self._where}: {text}") from error
+        except NotImplementedError as error:
+            raise MetricRejected(f"{self._where}: {shorten(str(error))}") from error
 
     def _refusal(self, code: int, subject: str) -> MetricError:
         """Return the error a broker's code stands for."""
@@ -177,12 +185,13 @@ async def connect(endpoint: KafkaEndpoint, context: SourceContext) -> KafkaClien
     except ImportError:
         raise MetricRejected("kafka triggers need: pip install flyball[kafka]") from None
 
+    timeout_seconds = context.http.timeout_seconds
     where = f"Kafka {shorten(','.join(endpoint.bootstrap_servers), 100)}"
     settings: dict[str, Any] = {
         "bootstrap_servers": list(endpoint.bootstrap_servers),
         "client_id": "flyball",
         "metadata_max_age_ms": METADATA_AGE_SECONDS * 1000,
-        "request_timeout_ms": int(REQUEST_SECONDS * 1000),
+        "request_timeout_ms": int(timeout_seconds * 1000),
         "security_protocol": _protocol(endpoint),
     }
     if endpoint.tls is not None:
@@ -196,14 +205,14 @@ async def connect(endpoint: KafkaEndpoint, context: SourceContext) -> KafkaClien
         settings["sasl_oauth_token_provider"] = _token_provider(endpoint, context)
     driver = AIOKafkaClient(**settings)
     try:
-        async with asyncio.timeout(REQUEST_SECONDS):
+        async with asyncio.timeout(timeout_seconds):
             await driver.bootstrap()
     except (KafkaError, OSError, ValueError) as error:
-        await KafkaClient(driver, where).close()
+        await KafkaClient(driver, where, timeout_seconds).close()
         # The driver keeps the reason to itself (and its log).
         hint = "" if _protocol(endpoint) == "PLAINTEXT" else "; TLS and login may also be refused"
         raise ConnectionLost(f"{where}: no broker answers{hint}") from error
-    return KafkaClient(driver, where)
+    return KafkaClient(driver, where, timeout_seconds)
 
 
 def _protocol(endpoint: KafkaEndpoint) -> str:

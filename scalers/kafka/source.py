@@ -19,7 +19,8 @@ from scalers.kafka.client import ConnectionLost, KafkaClient, connect
 from scalers.kafka.config import KafkaEndpoint
 from scalers.kafka.lag import Partition, TopicPartition
 
-FETCH_SECONDS: Final = 10.0
+FETCH_TIMEOUTS: Final = 3
+"""A fetch takes several requests one after the other, so it gets several requests' time."""
 
 Leaders = Mapping[str, dict[int, int] | MetricError]
 Offsets = Mapping[TopicPartition, int | MetricError]
@@ -41,6 +42,7 @@ class KafkaSource:
     def __init__(self, endpoint: KafkaEndpoint, context: SourceContext) -> None:
         self._endpoint = endpoint
         self._context = context
+        self._timeout_seconds = FETCH_TIMEOUTS * context.http.timeout_seconds
         self._client: KafkaClient | None = None
 
     async def fetch(
@@ -52,7 +54,7 @@ class KafkaSource:
         assert len(asked) == len(queries), "a query of another source"
         was_open = self._client is not None
         try:
-            async with asyncio.timeout(FETCH_SECONDS):
+            async with asyncio.timeout(self._timeout_seconds):
                 answers = await self._attempt(asked)
                 if was_open and _lost(answers):
                     # A connection that broke since the last fetch says nothing about the cluster
@@ -63,7 +65,7 @@ class KafkaSource:
             await self.close()
             servers = ",".join(self._endpoint.bootstrap_servers)
             raise MetricUnavailable(
-                f"Kafka {servers:.100}: no answer in {FETCH_SECONDS:g} s"
+                f"Kafka {servers:.100}: no answer in {self._timeout_seconds:g} s"
             ) from None
         lost = _lost(answers)
         if lost:

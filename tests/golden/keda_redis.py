@@ -12,6 +12,7 @@ from autoscaler.sdk.http import HttpClient
 from autoscaler.sdk.scaler import Scaler, SourceContext, TriggerContext
 from scalers.redis_lists import RedisListScaler
 from scalers.redis_streams import RedisStreamsScaler
+from tests.doubles.redis import ScriptedRedis
 from tests.golden import differences
 from tests.golden.replay import Case, Differs, NotCovered, Outcome, replays
 
@@ -65,7 +66,7 @@ def _unknown_lag(case: Case) -> bool:
 
 
 async def _converse(case: Case) -> tuple[Any, Any, set[tuple[str, ...]]]:
-    async with RecordedServer(case["replies"]) as server:
+    async with ScriptedRedis(case["replies"]) as server:
         text = server.filled
         config = case["config"]
         context = TriggerContext(
@@ -105,53 +106,3 @@ async def _read(scaler: Scaler) -> tuple[Any, Any]:
     if active is None:
         active = reading.value > spec.activation_value
     return spec, (list(reading.values_milli), active)
-
-
-class RecordedServer:
-    """Answers commands by their first words; connection set-up is always fine."""
-
-    def __init__(self, replies: Mapping[str, str]) -> None:
-        self._replies = {"AUTH": "+OK\r\n", "SELECT": "+OK\r\n", **replies}
-        self._port = 0
-        self.commands: set[tuple[str, ...]] = set()
-
-    def filled(self, text: str) -> str:
-        """Return a recorded text with this server's address in it."""
-        return text.replace("{{HOSTPORT}}", f"127.0.0.1:{self._port}").replace(
-            "{{PORT}}", str(self._port)
-        )
-
-    async def __aenter__(self) -> RecordedServer:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self._port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        await self._server.wait_closed()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while words := await _command(reader):
-                self.commands.add(words)
-                known = [
-                    reply
-                    for name, reply in self._replies.items()
-                    if " ".join(words).upper().startswith(name)
-                ]
-                writer.write(
-                    self.filled(known[0] if known else "-ERR unknown command\r\n").encode()
-                )
-                await writer.drain()
-        finally:
-            writer.close()
-
-
-async def _command(reader: asyncio.StreamReader) -> tuple[str, ...]:
-    """Return the words of the next command, nothing at the end of the connection."""
-    header = await reader.readline()
-    words = []
-    for _ in range(int(header[1:]) if header else 0):
-        size = int((await reader.readline())[1:])
-        words.append((await reader.readexactly(size + 2))[:-2].decode())
-    return tuple(words)
