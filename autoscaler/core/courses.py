@@ -26,6 +26,7 @@ from autoscaler.core.model import (
 )
 from autoscaler.core.proposal import is_total
 from autoscaler.core.stages import (
+    ABOVE_MAXIMUM,
     ALL_BELOW_TARGET,
     BELOW_MINIMUM,
     ask_metrics,
@@ -95,6 +96,8 @@ def as_told(draft: Draft, inputs: Inputs, verdict: ActivationOutcome) -> int:
     if verdict.action is Action.METRICS:
         return _govern(draft, inputs, minimum=max(1, policy.min_replicas))
     if verdict.action is Action.HOLD or verdict.replicas == current:
+        if current == 0:
+            draft.put(conditions.SCALING_DISABLED)
         bound = clamp_current(draft, 0, policy.max_replicas)
         return current if bound is None else bound
     if verdict.replicas > current:
@@ -148,8 +151,11 @@ def _retire(draft: Draft, verdict: ActivationOutcome) -> int:
         draft.rescale_events = verdict.events
         return target
     remember_start(draft)
-    allowed = normalise(draft, target, minimum=target, maximum=policy.max_replicas)
-    desired = min(allowed, policy.max_replicas)
+    desired = normalise(draft, target, minimum=target, maximum=policy.max_replicas)
+    if desired > policy.max_replicas:
+        draft.rescale_reason = ABOVE_MAXIMUM
+        draft.steps.append(derivation.clamp_step(desired, policy.max_replicas))
+        return policy.max_replicas
     if desired == target:
         draft.rescale_events = verdict.events
     return desired

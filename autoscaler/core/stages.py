@@ -132,7 +132,7 @@ def normalise(draft: Draft, desired: int, *, minimum: int, maximum: int) -> int:
     pause = draft.policy.pause
     if (result > draft.current and pause.scale_out) or (result < draft.current and pause.scale_in):
         draft.steps.append(derivation.blocked_step(result, draft.current))
-        reason = SCALE_UP_LIMIT if pause.scale_out else SCALE_DOWN_LIMIT
+        reason = SCALE_UP_LIMIT if result > draft.current else SCALE_DOWN_LIMIT
         result = draft.current
     draft.put(conditions.LIMITED[reason])
     return result
