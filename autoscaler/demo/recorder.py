@@ -45,6 +45,11 @@ class Recorder:
         self._began_at = clock.now()
         store.listen(self._changed)
 
+    @property
+    def elapsed_seconds(self) -> float:
+        """Time since the recorder was made, by the cluster's clock."""
+        return self._clock.now() - self._began_at
+
     async def run(self) -> None:
         """Keep asking the service for reasons and errors until cancelled."""
         while True:
@@ -80,7 +85,7 @@ class Recorder:
         after = at_path(change.after.value, "spec", "replicas")
         if before == after:
             return
-        at = round(self._clock.now() - self._began_at, 1)
+        at = round(self.elapsed_seconds, 1)
         self.events.append(ScaleEvent(at=at, object=change.key[1], before=before, after=after))
         del self.events[:-EVENTS_MAX]
 

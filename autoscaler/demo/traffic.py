@@ -66,6 +66,15 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the shop takes orders."""
         return self.opens <= self.moment(elapsed_seconds) < self.closes
 
+    def phase(self, elapsed_seconds: float) -> str:
+        """Return what is going on at the shop, in words."""
+        moment = self.moment(elapsed_seconds)
+        if not self.is_open(elapsed_seconds):
+            return "quiet night"
+        if self.flash_crowd.value(moment):
+            return "flash crowd"
+        return "lunch peak" if abs(moment - self.lunch.at) < self.lunch.width else "steady growth"
+
     def requests(self, elapsed_seconds: float) -> float:
         """Return page requests per second."""
         moment = self.moment(elapsed_seconds)
