@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 from autoscaler.controller.service import Service
@@ -149,8 +149,14 @@ async def running(
     clock: Clock | None = None,
     cluster: EmbeddedCluster | None = None,
 ) -> AsyncIterator[World]:
-    """Run cluster and service; fails if a part of the service ended by itself."""
-    async with cluster or EmbeddedCluster(clock=clock) as embedded:
+    """Run the service; fails if a part of it ended by itself.
+
+    Args:
+        settings: Of the service.
+        clock: Of service and cluster.
+        cluster: One that runs already; None = a new one, ended with the service.
+    """
+    async with nullcontext(cluster) if cluster else EmbeddedCluster(clock=clock) as embedded:
         client = KubeClient.for_url(embedded.url)
         service = Service(
             client, ScalerRegistry(), settings=settings, clock=clock, rng=random.Random(1)
