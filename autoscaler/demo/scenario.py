@@ -61,8 +61,8 @@ def cron_at(at: float, every_seconds: float) -> str:
     Days that are no whole number of hours cannot be said in cron; then it is once a calendar day.
     """
     moment = datetime.fromtimestamp(at, UTC)
-    hours = {moment.hour}
+    hours = str(moment.hour)
     if every_seconds % HOUR_SECONDS == 0 and WHOLE_DAY_SECONDS % every_seconds == 0:
         step = int(every_seconds // HOUR_SECONDS)
-        hours = {(moment.hour + step * index) % 24 for index in range(24 // step)}
-    return f"{moment.minute} {','.join(map(str, sorted(hours)))} * * *"
+        hours = f"{moment.hour % step}-23/{step}"
+    return f"{moment.minute} {hours} * * *"

@@ -13,6 +13,7 @@ from rich.text import Text
 from autoscaler.demo.objects import JsonObject, at_path
 from autoscaler.demo.run import Demo
 from autoscaler.demo.shop import NAMESPACE
+from autoscaler.errors import shorten
 
 WORKLOADS: Final = (
     ("deployments.apps", "web"),
@@ -22,6 +23,8 @@ WORKLOADS: Final = (
 )
 FRESH_SECONDS: Final = 120.0
 """A scale event this recent, by the cluster's clock, is highlighted."""
+
+METRIC_LETTERS_MAX: Final = 24
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +70,7 @@ def _row(demo: Demo, bucket: str, name: str) -> Row:
 
 
 def _reading(reading: dict[str, Any]) -> str:
-    name = reading["metric"].partition("-")[2]
+    name = shorten(reading["metric"].partition("-")[2], METRIC_LETTERS_MAX)
     if reading["error"]:
         return f"{name}: {reading['errorReason']}"
     return f"{name} {reading['value']:.4g}"
