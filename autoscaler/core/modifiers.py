@@ -9,6 +9,7 @@ as zero: fewer than no replicas cannot be asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -25,6 +26,9 @@ from autoscaler.core.model import (
 from autoscaler.errors import FormulaError
 
 __all__ = ["COMPOSITE_METRIC", "Composite", "compose"]
+
+LARGEST_VALUE: Final = (2**63 - 1) / 1000
+"""Beyond this, thousandths do not fit the integers metrics are made of."""
 
 
 class Composite(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,13 +99,16 @@ def _evaluate(policy: Policy, modifiers: Modifiers, outcome: FallbackOutcome, at
     try:
         value = modifiers.formula.evaluate(values)
     except FormulaError as error:
-        text = f"formula {modifiers.formula.source}: {error}"
-        return Reading.failed(COMPOSITE_METRIC, text, sampled_at, reason=error.reason)
-    if value is not None:
-        return Reading.of(COMPOSITE_METRIC, value, sampled_at)
-    if outcome.if_nil is not None:
-        return outcome.if_nil
-    text = f"formula {modifiers.formula.source} gives nil"
+        return _failed(modifiers, str(error), sampled_at)
+    if value is None:
+        return outcome.if_nil or _failed(modifiers, "the result is nil", sampled_at)
+    if abs(value) > LARGEST_VALUE:
+        return _failed(modifiers, f"{value:g} is too large for a metric", sampled_at)
+    return Reading.of(COMPOSITE_METRIC, value, sampled_at)
+
+
+def _failed(modifiers: Modifiers, problem: str, sampled_at: float) -> Reading:
+    text = f"formula {modifiers.formula.source}: {problem}"
     return Reading.failed(COMPOSITE_METRIC, text, sampled_at, reason=FormulaError.reason)
 
 

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from autoscaler.core.formula import values
-from autoscaler.core.formula.functions import FUNCTIONS, TIME_FUNCTIONS
+from autoscaler.core.formula.functions import FUNCTIONS, MANY, TIME_FUNCTIONS
 from autoscaler.core.formula.operators import OPERATORS, Operator, accepts
 from autoscaler.core.formula.predicates import PREDICATES, PredicateFunction
 from autoscaler.core.formula.syntax import (
@@ -347,8 +347,10 @@ class Compiler:
     def _check_count(self, node: Call, least: int, most: int) -> None:
         count = len(node.arguments)
         if not least <= count <= most:
-            wanted = str(least) if least == most else f"{least} to {most}"
-            message = f"“{node.function}” takes {wanted} arguments, not {count}"
+            wanted = f"at least {least}" if most >= MANY else f"{least} to {most}"
+            wanted = str(least) if least == most else wanted
+            noun = "argument" if wanted.endswith("1") else "arguments"
+            message = f"“{node.function}” takes {wanted} {noun}, not {count}"
             raise self.error(message, node.position)
 
     def _listed(self, node: Call) -> Part:

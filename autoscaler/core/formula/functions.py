@@ -20,7 +20,8 @@ from autoscaler.core.formula.types import (
 from autoscaler.core.formula.values import ValueProblem
 
 _NUMBERS: Final = (Kind.INT, Kind.FLOAT)
-_MANY: Final = 1_000_000
+MANY: Final = 1_000_000
+"""Stands for any number of arguments."""
 
 
 class Function(NamedTuple):
@@ -85,7 +86,7 @@ def _smallest(*arguments: Any) -> Any:
 
 def _mean(*arguments: Any) -> float:
     numbers = _numbers(arguments)
-    return math.fsum(numbers) / len(numbers) if numbers else 0.0
+    return float(sum(numbers)) / len(numbers) if numbers else 0.0
 
 
 def _median(*arguments: Any) -> float:
@@ -94,13 +95,6 @@ def _median(*arguments: Any) -> float:
         return 0.0
     middle = len(numbers) // 2
     return numbers[middle] if len(numbers) % 2 else (numbers[middle - 1] + numbers[middle]) / 2
-
-
-def _sum(listed: Any) -> Any:
-    total: Any = 0
-    for item in values.items(listed):
-        total = values.add(total, item)
-    return total
 
 
 def _length(value: Any) -> int:
@@ -183,7 +177,7 @@ def _bits(operation: Callable[[int, int], int]) -> Function:
 
 
 def _aggregate(run: Callable[..., Any], result: Type = ANY) -> Function:
-    return Function(run, _returns(result), ((*_NUMBERS, Kind.LIST),), 1, _MANY)
+    return Function(run, _returns(result), ((*_NUMBERS, Kind.LIST),), 1, MANY)
 
 
 FUNCTIONS: Final[dict[str, Function]] = {
@@ -200,7 +194,6 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "min": _aggregate(_smallest),
     "mean": _aggregate(_mean, FLOAT),
     "median": _aggregate(_median, FLOAT),
-    "sum": Function(_sum, _element, ((Kind.LIST,),)),
     "first": Function(_first, _element, ((Kind.LIST,),)),
     "last": Function(_last, _element, ((Kind.LIST,),)),
     "get": Function(_get, _returns(ANY), ((Kind.LIST, Kind.MAP), (Kind.INT, Kind.TEXT)), 2, 2),
@@ -208,7 +201,7 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "reverse": Function(lambda v: values.items(v)[::-1], _same, ((Kind.LIST,),)),
     "uniq": Function(_unique, _same, ((Kind.LIST,),)),
     "sort": Function(_sort, _same, ((Kind.LIST,), (Kind.TEXT,)), 1, 2),
-    "concat": Function(_concat, _returns(list_of(ANY)), ((Kind.LIST,),), 1, _MANY),
+    "concat": Function(_concat, _returns(list_of(ANY)), ((Kind.LIST,),), 1, MANY),
     "bitand": _bits(lambda a, b: a & b),
     "bitor": _bits(lambda a, b: a | b),
     "bitxor": _bits(lambda a, b: a ^ b),

@@ -180,7 +180,7 @@ def at_most(left: Any, right: Any) -> bool:
 def contains(container: Any, value: Any) -> bool:
     """Whether a list has an element, or a map a key."""
     if isinstance(container, dict):
-        return value in container
+        return isinstance(value, str) and value in container
     if container is None:
         return False
     return any(equal(value, item) for item in items(container))
@@ -189,7 +189,7 @@ def contains(container: Any, value: Any) -> bool:
 def element(container: Any, key: Any) -> Any:
     """Return a list's element (negative counts from the end) or a map's value (nil if none)."""
     if isinstance(container, dict):
-        return container.get(key)
+        return container.get(key) if isinstance(key, str) else None
     listed, index = items(container), integer(key)
     if not -len(listed) <= index < len(listed):
         raise ValueProblem(f"index {index} is outside a list of {len(listed)}")
