@@ -47,7 +47,18 @@ def explain_json(decision: Decision) -> dict[str, Any]:
         "rescaleReason": decision.rescale_reason,
         "isActive": decision.is_active,
         "activeTriggers": [*decision.active_triggers],
-        "proposals": msgspec.to_builtins(decision.proposals),
+        "proposals": [
+            {
+                "metric": proposal.metric,
+                "replicas": proposal.replicas,
+                "description": proposal.description,
+                "currentMilli": proposal.current_milli,
+                "currentUtilization": proposal.current_utilization,
+                "error": proposal.error,
+                "errorReason": proposal.error_reason,
+            }
+            for proposal in decision.proposals
+        ],
         "steps": [
             {
                 "stage": step.stage,
@@ -58,8 +69,8 @@ def explain_json(decision: Decision) -> dict[str, Any]:
             }
             for step in decision.steps
         ],
-        "conditions": msgspec.to_builtins(decision.conditions),
-        "events": msgspec.to_builtins(decision.events),
+        "conditions": [msgspec.to_builtins(item) for item in decision.conditions],
+        "events": [msgspec.to_builtins(item) for item in decision.events],
         "requeueAfterSeconds": decision.requeue_after_seconds,
     }
 
