@@ -244,6 +244,9 @@ def test_a_held_decision_wakes_when_a_reading_goes_stale() -> None:
     scene = Scene(own, 9)
     held = scene.decide(20.0, 20.0)
     assert held.requeue_after_seconds == pytest.approx(30.001)
+    own = replace(own, behavior=pods_per_minute(9, up_window=300))
+    held = Scene(own, 2).decide(90.0, None)
+    assert (held.desired_replicas, held.requeue_after_seconds) == (2, pytest.approx(40.001))
 
 
 def test_a_stale_or_missing_reading_is_an_error() -> None:
