@@ -102,7 +102,7 @@ class CronSchedule(msgspec.Struct, frozen=True):
         start = int(at // 1) + 1
         here = datetime.fromtimestamp(start, zone)
         last_year = here.year + YEARS_AHEAD
-        found = self._in_day(here.date(), start, zone) if self._is_day(here.date()) else None
+        found = self._in_day(here.date(), start, zone) if self.is_day(here.date()) else None
         day = here.date()
         while found is None:
             day = self._next_day(day)
@@ -111,7 +111,8 @@ class CronSchedule(msgspec.Struct, frozen=True):
             found = self._in_day(day, instant_of(day, 0, zone), zone)
         return float(found)
 
-    def _is_day(self, day: date) -> bool:
+    def is_day(self, day: date) -> bool:
+        """Whether the schedule fires on a day at all."""
         in_month = day.day in self.days
         in_week = (day.weekday() + 1) % 7 in self.weekdays
         matched = in_month and in_week if self.any_day else in_month or in_week
@@ -124,7 +125,7 @@ class CronSchedule(msgspec.Struct, frozen=True):
             day += timedelta(days=1)
             if day.month not in self.months:
                 day = (day.replace(day=1) + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-            elif self._is_day(day):
+            elif self.is_day(day):
                 return day
         return limit
 
