@@ -19,6 +19,8 @@ from tests.servers.process import Server, ServerMissing, free_port
 VERSION = "4.1.0"
 JAVA_MAJOR_MIN = 17
 FETCH_SECONDS = 240
+USERNAME = "reader"
+PASSWORD = "reader-password"
 # A short-lived broker never earns back the optimising compiler's work.
 JVM_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m", "-Xshare:auto")
 
@@ -93,7 +95,11 @@ def _download(maven: str, home: Path, jars: Path) -> None:
 
 
 class KafkaServer(Server):
-    """One node, broker and controller in one; topics appear only when created."""
+    """One node, broker and controller in one; topics appear only when created.
+
+    ``address`` takes anybody, ``login_address`` asks for ``USERNAME`` and ``PASSWORD`` (PLAIN, SCRAM)
+    or any unsigned token (OAUTHBEARER).
+    """
 
     name: ClassVar[str] = "kafka"
     start_seconds: ClassVar[float] = 60.0
@@ -101,6 +107,7 @@ class KafkaServer(Server):
     def __init__(self, *, port: int | None = None) -> None:
         super().__init__(port=port)
         self._controller_port = free_port()
+        self.login_address = f"127.0.0.1:{free_port()}"
 
     @classmethod
     @override
@@ -117,8 +124,12 @@ class KafkaServer(Server):
         if not properties.exists():
             properties.write_text(self._properties())
             tool = ("kafka.tools.StorageTool", "format", "-t", "Rmx5YmFsbFRlc3RzMDAwMQ")
+            users = [
+                f"--add-scram={mechanism}=[name={USERNAME},password={PASSWORD}]"
+                for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
+            ]
             subprocess.run(
-                self._java(*tool, "-c", str(properties)), capture_output=True, check=True
+                self._java(*tool, "-c", str(properties), *users), capture_output=True, check=True
             )
         return self._java("kafka.Kafka", str(properties))
 
@@ -128,10 +139,15 @@ class KafkaServer(Server):
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@{controller}",
-            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.address}",
+            "listeners": (
+                f"PLAINTEXT://{self.address},LOGIN://{self.login_address},CONTROLLER://{controller}"
+            ),
+            "advertised.listeners": (f"PLAINTEXT://{self.address},LOGIN://{self.login_address}"),
             "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listener.security.protocol.map": (
+                "PLAINTEXT:PLAINTEXT,LOGIN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT"
+            ),
+            **_login_settings(),
             "log.dirs": str(self.folder / "data"),
             "auto.create.topics.enable": "false",
             "offsets.topic.replication.factor": "1",
@@ -156,6 +172,23 @@ class KafkaServer(Server):
             connection.sendall(len(request).to_bytes(4, "big") + request)
             reply = connection.recv(12)
         return int.from_bytes(reply[8:12], "big") > 0
+
+
+def _login_settings() -> dict[str, str]:
+    """Return what makes the LOGIN listener know one user, and take unsigned tokens."""
+    security = "org.apache.kafka.common.security"
+    login = "listener.name.login"
+    modules = {
+        "plain": f'{security}.plain.PlainLoginModule required user_{USERNAME}="{PASSWORD}"',
+        "scram-sha-256": f"{security}.scram.ScramLoginModule required",
+        "scram-sha-512": f"{security}.scram.ScramLoginModule required",
+        "oauthbearer": f"{security}.oauthbearer.OAuthBearerLoginModule required"
+        ' unsecuredLoginStringClaim_sub="broker"',
+    }
+    return {
+        f"{login}.sasl.enabled.mechanisms": ",".join(name.upper() for name in modules),
+        **{f"{login}.{name}.sasl.jaas.config": f"{text};" for name, text in modules.items()},
+    }
 
 
 if __name__ == "__main__":

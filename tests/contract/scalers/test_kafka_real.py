@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
+import time
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
@@ -16,6 +21,7 @@ from autoscaler.sdk.http import HttpClient
 from autoscaler.sdk.scaler import Reading, SourceContext, TriggerContext
 from scalers.kafka import KafkaConfig, KafkaScaler, KafkaSource
 from tests.servers import KafkaServer
+from tests.servers.kafka import PASSWORD, USERNAME
 
 pytestmark = [pytest.mark.real("kafka"), pytest.mark.timeout(300)]
 
@@ -213,3 +219,66 @@ async def test_a_crash_is_an_error_and_a_restart_heals(
             except MetricUnavailable:
                 await asyncio.sleep(0.2)
     assert reading.value == 6.0
+
+
+def unsigned_token() -> str:
+    """Return a token the broker's development validator accepts."""
+    now = int(time.time())
+
+    def encoded(part: Mapping[str, object]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+
+    claims = {"sub": "reader", "iat": now - 5, "exp": now + 600}
+    return f"{encoded({'alg': 'none'})}.{encoded(claims)}."
+
+
+@pytest.fixture
+async def token_endpoint() -> AsyncIterator[str]:
+    """An OAuth endpoint that gives unsigned tokens for the right client secret."""
+
+    async def give(request: web.Request) -> web.Response:
+        login = base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
+        if request.headers.get("Authorization") != f"Basic {login}":
+            return web.Response(status=401)
+        return web.json_response({"access_token": unsigned_token(), "expires_in": 600})
+
+    app = web.Application()
+    app.router.add_post("/token", give)
+    async with TestServer(app) as server:
+        yield str(server.make_url("/token"))
+
+
+@pytest.mark.parametrize("mechanism", ["plaintext", "scram_sha256", "scram_sha512", "oauthbearer"])
+async def test_login(cluster: Cluster, token_endpoint: str, mechanism: str) -> None:
+    """Each SASL mechanism lets the right password in and keeps a wrong one out."""
+    topic = await cluster.create(1)
+    await cluster.produce(topic, (3,))
+    await cluster.commit("billing", topic, {0: 1})
+    context = TriggerContext()
+    metadata = {
+        "bootstrapServers": cluster.server.login_address,
+        "consumerGroup": "billing",
+        "topic": topic,
+    }
+    results = []
+    async with HttpClient() as http:
+        for password in (PASSWORD, "wrong-password"):
+            auth = {
+                "sasl": mechanism,
+                "username": USERNAME,
+                "password": password,
+                "oauthTokenEndpointUri": token_endpoint,
+            }
+            one = KafkaScaler.create(KafkaConfig.parse(metadata, auth, {}, context), context)
+            opened = one.open_source(SourceContext(http=http, clock=ManualClock()))
+            try:
+                results.append(await read(opened, one))
+            except MetricError as error:
+                results.append(error)
+            finally:
+                await opened.close()
+    good, bad = results
+    assert isinstance(good, Reading), good
+    assert good.value == 2.0
+    assert isinstance(bad, MetricError)
+    assert "wrong-password" not in str(bad)
