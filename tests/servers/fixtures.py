@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TypeVar
 
 import pytest
@@ -16,24 +16,50 @@ KINDS: dict[str, type[Server]] = {
 }
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests marked ``real("<server>")`` when this machine has no such server."""
+MISSING: dict[str, str] = {}
+"""Why a server cannot be had, by name; empty text = it can. Found out once per run."""
+
+
+def missing(name: str) -> str:
+    """Return why this machine has no such server, empty when it has."""
+    if name not in MISSING:
+        try:
+            KINDS[name].check_available()
+            MISSING[name] = ""
+        except ServerMissing as problem:
+            MISSING[name] = str(problem)
+    return MISSING[name]
+
+
+def wanted(item: pytest.Item) -> Iterator[str]:
+    """Yield the servers a test is marked with."""
     for marker in item.iter_markers("real"):
         for name in marker.args:
             if name not in KINDS:
-                pytest.fail(f"real({name!r}): the harness knows {', '.join(sorted(KINDS))}")
-            try:
-                KINDS[name].check_available()
-            except ServerMissing as missing:
-                pytest.skip(str(missing))
+                raise pytest.UsageError(
+                    f"{item.nodeid}: real({name!r}), but there is only {', '.join(sorted(KINDS))}"
+                )
+            yield name
 
 
-def _running(build: Callable[[], AnyServer]) -> Iterator[AnyServer]:
-    try:
-        server = build()
-    except ServerMissing as missing:
-        pytest.skip(str(missing))
-    with server:
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Fetch what has to be downloaded before the clock of the first test runs."""
+    if not session.config.getoption("collectonly"):
+        for name in {name for item in session.items for name in wanted(item)}:
+            missing(name)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests marked ``real("<server>")`` when this machine has no such server."""
+    for name in wanted(item):
+        if why := missing(name):
+            pytest.skip(why)
+
+
+def _running(build: type[AnyServer]) -> Iterator[AnyServer]:
+    if why := missing(build.name):
+        pytest.skip(why)
+    with build() as server:
         yield server
 
 
