@@ -14,6 +14,7 @@ VALUES = {"a": 2.0, "b": 3.0, "c": None}
 
 
 def value(source: str) -> float | None:
+    """Return what a formula gives."""
     return compile_formula(source, NAMES).evaluate(VALUES)
 
 
@@ -70,6 +71,7 @@ def test_arithmetic_follows_the_usual_precedence(source: str, expected: float) -
         ('"abc" startsWith "b" ? 1 : 0', 0),
         ('"abc" endsWith "bc" ? 1 : 0', 1),
         ('"abc" not contains "z" ? 1 : 0', 1),
+        ("first([1, 'x']) <= 1 and first([2, 'x']) >= 1 ? 1 : 0", 1),
         ('"a" < "b" and "a" <= "a" ? 1 : 0', 1),
         ('"a" + "b" == "ab" ? 1 : 0', 1),
         ("[1, 2] == [1, 2] ? 1 : 0", 1),
