@@ -130,6 +130,8 @@ class EmbeddedCluster:
             keepalive_timeout=IDLE_CONNECTION_SECONDS,
             access_log=None,
             request_factory=_request,
+            # A client that hangs up must not leave its watch behind.
+            handler_cancellation=True,
         )
         self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await self._runner.setup()

@@ -21,7 +21,7 @@ from autoscaler.demo.shop import Shop
 from autoscaler.demo.shop_http import shop_pages
 from autoscaler.demo.summary import Summary, Windows, summarise, windows_of
 from autoscaler.demo.traffic import Day
-from autoscaler.errors import ConfigError
+from autoscaler.errors import AutoscalerError, ConfigError, shorten
 from autoscaler.kube.transport import KubeClient, TransportLimits
 from autoscaler.plugins import ScalerRegistry
 from autoscaler.runtime.clock import ScaledClock, SystemClock
@@ -81,6 +81,12 @@ class Demo:
         self.explain_url = explain_url
 
 
+class DemoEnded(AutoscalerError):
+    """A part of the demo ended although nobody asked it to; the cause is chained."""
+
+    reason = "DemoEnded"
+
+
 Show = Callable[[Demo], None]
 
 
@@ -100,6 +106,7 @@ async def run_demo(options: DemoOptions, show: Show) -> Summary:
 
     Raises:
         ConfigError: There is no Redis, or a port cannot be opened.
+        DemoEnded: A part failed while it ran.
     """
     async with _assembled(options) as demo:
         began_at = demo.cluster.clock.monotonic()
@@ -157,7 +164,17 @@ async def _assembled(options: DemoOptions) -> AsyncIterator[Demo]:
 
 
 async def _live(demo: Demo, show: Show) -> None:
-    """Run everything until the duration is over or a signal comes, then stop in order."""
+    """Run everything to its end; raises DemoEnded when a part fails."""
+    try:
+        await _run_parts(demo, show)
+    except ExceptionGroup as group:
+        first = group.exceptions[0]
+        text = shorten(str(first)) or type(first).__name__
+        raise DemoEnded(f"a part of the demo failed: {text}") from group
+
+
+async def _run_parts(demo: Demo, show: Show) -> None:
+    """Run until the duration is over or a signal comes, then stop in order."""
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         service = tasks.create_task(demo.service.run(), name="controller")

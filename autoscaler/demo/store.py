@@ -198,6 +198,11 @@ class Store:
         if watcher in watchers:
             watchers.remove(watcher)
 
+    @property
+    def open_watches(self) -> int:
+        """How many watches are open."""
+        return sum(map(len, self._watchers.values()))
+
     def close_watchers(self) -> None:
         """End every open watch."""
         for watchers in self._watchers.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
@@ -155,7 +156,7 @@ async def _live(
                 change = await watcher.next()
         except TimeoutError:
             if fault is not None and time() >= fault_at:
-                yield await _suffer(fault, ends_at - time())
+                yield await _suffer(fault, watcher, ends_at - time())
                 return
             if time() >= ends_at:
                 return
@@ -191,12 +192,15 @@ def _next_bookmark(request: WatchRequest, now: float, ends_at: float) -> float:
     return last_at if now < last_at < regular_at else regular_at
 
 
-async def _suffer(fault: WatchFault, left_seconds: float) -> bytes:
+async def _suffer(fault: WatchFault, watcher: Watcher, left_seconds: float) -> bytes:
     match fault.kind:
         case "expire":
             return error_line(expired("too old resource version: the history was compacted"))
         case "stall":
-            await asyncio.sleep(max(0.0, left_seconds))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, left_seconds)):
+                    while await watcher.next() is not None:
+                        pass
             return b""
         case _:
             raise ConnectionResetError("watch dropped by a fault")
