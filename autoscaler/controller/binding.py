@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -24,7 +26,7 @@ from autoscaler.controller.resource_metrics import RESOURCE_SOURCES, ResourceMet
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.controller.targets import TargetRef, Targets
 from autoscaler.core.model import MetricSpec, Policy, TargetType
-from autoscaler.errors import ConfigError, NotFound, TriggerConfigError
+from autoscaler.errors import ConfigError, NotFound, TriggerConfigError, UnknownScalerError
 from autoscaler.kube.codec import CustomObject
 from autoscaler.kube.resources import Discovery
 from autoscaler.kube.transport import KubeClient
@@ -95,6 +97,7 @@ class Binder:
         self._targets = targets
         self._resolver = resolver
         self._settings = settings
+        self._loaded: set[str] = set()
 
     async def bind(self, item: CustomObject) -> Binding:
         """Build the binding of an object.
@@ -106,6 +109,7 @@ class Binder:
         obj = parse_object(item.raw)
         if not isinstance(obj, ScaledObject):
             raise ConfigError(f"kind {obj.kind} is not a ScaledObject", field="kind")
+        await self._load({trigger.type for trigger in obj.spec.triggers})
         problems: list[Problem] = []
         found = await self._find_target(obj, problems)
         resolved = await self._resolve(obj, found[0] if found else None, problems)
@@ -133,6 +137,13 @@ class Binder:
             needs_pods=_needs_pods(policy),
             resolved=tuple(one for one in resolved if one is not None),
         )
+
+    async def _load(self, trigger_types: set[str]) -> None:
+        """Import plugins in a thread: a large driver would hold up the event loop for long."""
+        for trigger_type in sorted(trigger_types - self._loaded):
+            with contextlib.suppress(UnknownScalerError):
+                await asyncio.to_thread(self._registry.get, trigger_type)
+                self._loaded.add(trigger_type)
 
     async def _find_target(
         self, obj: ScaledObject, problems: list[Problem]

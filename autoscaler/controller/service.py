@@ -269,6 +269,8 @@ class Service:
                 await self._reconcile(key)
             finally:
                 self._queue.done(key)
+            # Most reconciles never wait; a thousand of them in a row must not hold up the polls.
+            await asyncio.sleep(0)
 
     async def _reconcile(self, key: str) -> None:
         loop = asyncio.get_running_loop()

@@ -74,7 +74,9 @@ async def test_pause_holds_and_keeps_what_is_known() -> None:
         assert world.replicas("web") == 3
         annotate(world, "web", PAUSED=None, PAUSED_REPLICAS="1")
         await world.until(lambda: world.replicas("web") == 1)
-        assert world.get("ScaledObject", "web")["status"]["pausedReplicaCount"] == 1
+        await world.until(
+            lambda: world.get("ScaledObject", "web")["status"].get("pausedReplicaCount") == 1
+        )
         annotate(world, "web", PAUSED_REPLICAS=None)
         await world.until(lambda: world.replicas("web") == 6)
         await world.until(lambda: world.condition("web", "Paused")[0] == "False")
