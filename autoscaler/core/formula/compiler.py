@@ -104,15 +104,22 @@ class Compiler:
 
     def _guarded(self, position: int, run: Callable[..., Any], *parts: Part) -> Run:
         """Return a function that evaluates ``parts``, then ``run``; problems get the position."""
+        if len(parts) == 1:
+            only = parts[0].run
+            return self._positioned(position, lambda frame: run(only(frame)))
         runs = tuple(part.run for part in parts)
+        return self._positioned(position, lambda frame: run(*[each(frame) for each in runs]))
 
-        def guarded(frame: Frame) -> Any:
+    def _positioned(self, position: int, run: Run) -> Run:
+        """Return ``run`` with the position given to problems with its values."""
+
+        def positioned(frame: Frame) -> Any:
             try:
-                return run(*(each(frame) for each in runs))
+                return run(frame)
             except ValueProblem as problem:
                 raise self.error(str(problem), position) from None
 
-        return guarded
+        return positioned
 
     def _new_key(self) -> str:
         self.needs_frame = True
@@ -277,8 +284,13 @@ class Compiler:
         parts = tuple(map(self.compile, node.items))
         types = {part.type for part in parts}
         element = types.pop() if len(types) == 1 else ANY
-        run = self._guarded(node.position, lambda *found: tuple(map(values.plain, found)), *parts)
-        return Part(list_of(element), run)
+        if element.is_scalar:
+            runs = tuple(part.run for part in parts)
+            return Part(list_of(element), lambda frame: tuple([run(frame) for run in runs]))
+        checked = self._guarded(
+            node.position, lambda *found: tuple(map(values.plain, found)), *parts
+        )
+        return Part(list_of(element), checked)
 
     def _entries(self, node: Entries) -> Part:
         parts = tuple(map(self.compile, node.values))
@@ -405,15 +417,6 @@ class Compiler:
 
         result = function.result(listed.type, outcome)
         return Part(result, self._positioned(node.position, run))
-
-    def _positioned(self, position: int, run: Run) -> Run:
-        def positioned(frame: Frame) -> Any:
-            try:
-                return run(frame)
-            except ValueProblem as problem:
-                raise self.error(str(problem), position) from None
-
-        return positioned
 
     def _reduce(self, node: Call) -> Part:
         self._check_count(node, 2, 3)

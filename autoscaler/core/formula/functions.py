@@ -73,7 +73,10 @@ def _numbers(arguments: Sequence[Any]) -> list[Any]:
     found: list[Any] = []
     for argument in arguments:
         found.extend(argument if isinstance(argument, tuple) else (argument,))
-    return [values.number(value) for value in found]
+    for value in found:
+        if type(value) is not float:
+            values.number(value)
+    return found
 
 
 def _largest(*arguments: Any) -> Any:

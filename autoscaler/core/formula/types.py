@@ -38,6 +38,11 @@ class Type(NamedTuple):
         return self.kind in (Kind.INT, Kind.FLOAT)
 
     @property
+    def is_scalar(self) -> bool:
+        """Whether values are certainly no lists and no maps."""
+        return self.kind in (Kind.INT, Kind.FLOAT, Kind.BOOL, Kind.TEXT, Kind.NIL)
+
+    @property
     def is_open(self) -> bool:
         """Whether only the value itself will tell."""
         return self.kind in (Kind.ANY, Kind.NIL)
