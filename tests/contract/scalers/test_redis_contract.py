@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from autoscaler.errors import MetricError, MetricMalformed, MetricRejected, MetricUnavailable
 from autoscaler.runtime.clock import ManualClock
-from autoscaler.sdk.http import HttpClient
+from autoscaler.sdk.http import DEFAULT_TIMEOUT_SECONDS, HttpClient
 from autoscaler.sdk.scaler import SourceContext
 from autoscaler.sdk.testing import IMPATIENT_SECONDS, ScalerContract, Trouble, World
 from scalers.redis_lists import RedisListScaler
@@ -49,12 +49,14 @@ class RedisContract(ScalerContract):
         replies = {self.counting: REPLIES.get(trouble, f":{value}\r\n")}
         if trouble is Trouble.UNAUTHORIZED:
             replies["AUTH"] = "-WRONGPASS invalid username-password pair\r\n"
+        # Only where nothing comes is it worth being impatient; a busy machine may take its time.
+        patience = IMPATIENT_SECONDS if trouble is Trouble.SILENT else DEFAULT_TIMEOUT_SECONDS
         scripted = ScriptedRedis(
             replies,
             silent=trouble is Trouble.SILENT,
             breaks_off=trouble is Trouble.BROKEN_OFF,
         )
-        async with scripted as server, HttpClient(timeout_seconds=IMPATIENT_SECONDS) as http:
+        async with scripted as server, HttpClient(timeout_seconds=patience) as http:
             if trouble is Trouble.REFUSED:
                 await server.stop()
             yield World(
