@@ -82,10 +82,10 @@ def to_list(
 
 
 def to_int_list(text: str, *, range_separator: str = "-", separator: str = ",") -> tuple[int, ...]:
-    """Return whole numbers of 32 bits from ``1,3-5``; a range that runs backwards is empty."""
+    """Return whole numbers of 32 bits, >= 0, from ``1,3-5``; a range backwards is empty."""
     numbers: list[int] = []
-    for part in (p.strip() for p in text.split(separator)):
-        ends = part.split(range_separator) if range_separator in part[1:] else [part]
+    for part in text.split(separator):
+        ends = part.split(range_separator)
         low, high = to_int(ends[0]), to_int(ends[-1])
         if len(ends) > 2 or not INT32_MIN <= min(low, high) <= max(low, high) <= INT32_MAX:  # noqa: PLR2004 - a range has two ends
             raise ValueError("made of whole numbers and ranges such as 1,3-5")

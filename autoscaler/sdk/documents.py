@@ -24,10 +24,16 @@ Format = Literal["json", "yaml", "xml", "prometheus"]
 SLOW_FORMAT_LIMIT: Final = 256 * 1024
 """Largest YAML or XML body in bytes: decoding holds up everything else in the process."""
 
-_SERIES: Final = re.compile(r"\s*(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)\s*(?:\{(?P<labels>.*)\})?\s*\Z")
+_SERIES: Final = re.compile(
+    r"\s*(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)?\s*(?:\{(?P<labels>.*)\})?\s*\Z"
+)
+_OTHER_LINE: Final = re.compile(r"[^a-zA-Z_:#]")
 _LABEL: Final = re.compile(
     r'\s*(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)\s*(?P<sign>=|!=)\s*"(?P<value>(?:\\.|[^"\\])*)"\s*(?:,|\Z)'
 )
+
+
+_ENDS_NAME: Final = ("{", " ", "\t")
 
 
 class Document:
@@ -173,9 +179,13 @@ def _check_size(body: bytes, name: str) -> None:
 
 def _exposition(body: bytes) -> list[str]:
     try:
-        return [line.strip() for line in body.decode().splitlines()]
+        lines = [line.strip() for line in body.decode().splitlines()]
     except UnicodeDecodeError:
         raise MetricMalformed("the answer is no text") from None
+    for line in lines:
+        if _OTHER_LINE.match(line):
+            raise MetricMalformed(f'the answer is no Prometheus text: "{shorten(line, 80)}"')
+    return lines
 
 
 def _sample(lines: list[str], location: str) -> float:
@@ -183,14 +193,19 @@ def _sample(lines: list[str], location: str) -> float:
     series = _SERIES.match(location)
     if series is None:
         raise MetricMalformed(f'valueLocation "{shorten(location, 80)}" is no series')
-    name, labels = series["name"], _labels(series["labels"] or "", location)
+    labels = _labels(series["labels"] or "", location)
+    names = [value for label, equal, value in labels if label == "__name__" and equal]
+    name = series["name"] or "".join(names[:1])
+    labels = [condition for condition in labels if condition[0] != "__name__"]
+    if not name:
+        raise MetricMalformed(f'valueLocation "{shorten(location, 80)}" names no series')
     # Only lines of this series are parsed: a whole exposition would take seconds.
-    own = [line for line in lines if re.match(re.escape(name) + r"[\s{]", line)]
+    own = [line for line in lines if line.startswith(name) and line[len(name) :][:1] in _ENDS_NAME]
     try:
         for family in text_string_to_metric_families("\n".join(own) + "\n"):
             for sample in family.samples:
                 given = sample.labels
-                if all((given.get(n, "") == v) == equal for n, equal, v in labels):
+                if all((given.get(n) == v) == equal for n, equal, v in labels):
                     return float(sample.value)
     except (ValueError, KeyError, IndexError) as error:
         raise MetricMalformed(f"the answer is no Prometheus text: {shorten(str(error))}") from None

@@ -38,6 +38,9 @@ def get(document: Any, path: str) -> Any:
     """
     if len(path) > PATH_LIMIT:
         raise ValueError(f"the path is longer than {PATH_LIMIT} characters")
+    if path.startswith(".."):
+        # The document taken for the only line of a JSON-lines text.
+        document, path = [document], path[2:]
     return _walk(document, _split(path))
 
 
@@ -157,7 +160,7 @@ def _is_number(value: Any) -> bool:
 
 def _modified(value: Any, part: str) -> Any:
     match part:
-        case "@this":
+        case "@this" | "@ugly" | "@pretty" | "@valid":
             return value
         case "@reverse":
             if isinstance(value, Mapping):

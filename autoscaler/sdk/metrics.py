@@ -89,16 +89,21 @@ def reading_of(metric: str, value: float, at: float, *, active: bool | None = No
 
 
 def parse_number(text: str) -> float:
-    """Return the number in a source's text; NaN and infinities pass, for the caller to judge.
+    """Return the number in a source's text.
+
+    ``NaN`` and ``Inf`` pass, for the caller to judge; a number too large for a double does not.
 
     Raises:
         MetricMalformed: The text is no number.
     """
     try:
         # Padded text is refused, as KEDA does; float() alone would take it.
-        return float(text) if text == text.strip() and text.isascii() else float("")
+        value = float(text) if text == text.strip() and text.isascii() else float("")
     except ValueError:
         raise MetricMalformed(f'"{shorten(text, _SHOWN)}" is no number') from None
+    if math.isinf(value) and "inf" not in text.lower():
+        raise MetricMalformed(f'"{shorten(text, _SHOWN)}" is too large for a number')
+    return value
 
 
 def parse_quantity(text: str) -> float:

@@ -209,8 +209,9 @@ def _convert(text: str, kind: Any, param: Param) -> object:
         return conversion.to_map(text, param.separator)
     assert origin is tuple, f"no way to read {kind} from text"
     if arguments[0] is int and param.range_separator:
+        parts = param.separator.join(part.strip() for part in text.split(param.separator))
         return conversion.to_int_list(
-            text, range_separator=param.range_separator, separator=param.separator
+            parts, range_separator=param.range_separator, separator=param.separator
         )
     return conversion.to_list(
         text, lambda part: _convert(part, arguments[0], param), param.separator

@@ -27,8 +27,8 @@ VALUE = "value"
 differences.RULES |= {
     "prometheus-error-answer": "a body that says status error is an error, whatever its HTTP status; "
     "KEDA takes it for no data",
-    "prometheus-no-result": "an answer without a result list is no Prometheus answer; KEDA takes it "
-    "for no data, and with its default for 0",
+    "prometheus-no-result": "an answer without a vector is no value; KEDA takes it for no data, and "
+    "by default for 0",
     "prometheus-null-sample": "a null sample is no data; KEDA reports -1",
     "prometheus-scalar": "a scalar result is one value as much as a vector of one; KEDA cannot decode it",
     "not-a-number": "NaN, infinities and numbers beyond a quantity are errors; KEDA converts them to "
@@ -36,6 +36,8 @@ differences.RULES |= {
     "prometheus-namespace-escaped": "KEDA puts the namespace into the address unescaped and gets 400",
     "metrics-api-invalid-json": "a body that is no JSON is an error; KEDA reads numbers out of a "
     "truncated one",
+    "tls-checked-on-use": "certificates are loaded off the loop when they are first used; a broken "
+    "one is an error reading that names it, where KEDA fails to build the scaler",
     "metrics-api-xml": "KEDA 2.19 cannot read any XML document; we can",
     "metrics-api-label-operator": "KEDA reads != in a series as =; we as what it says",
     "metrics-api-histogram-series": "the series of histograms and summaries can be named; KEDA does "
@@ -100,6 +102,12 @@ async def _play(case: Case) -> Outcome:
         rule = rule_for(case["scaler"], config)
         if rule is not None and expected["build"]["ok"] and refuses(outcome, rule[1]):
             return Differs(rule[0])
+        http = await stack.enter_async_context(HttpClient())
+        clock = ManualClock()
+        context = SourceContext(http=http, clock=clock, cluster=RecordedCluster(objects))
+        if not expected["build"]["ok"] and _gives_certificate(config):
+            assert isinstance(await _first_poll(outcome, context), ConfigError | MetricError)
+            return Differs("tls-checked-on-use")
         if not expected["build"]["ok"]:
             assert isinstance(outcome, ConfigError), f"accepted, expected {expected['build']}"
             return None
@@ -107,11 +115,7 @@ async def _play(case: Case) -> Outcome:
         specs = tuple(outcome.metric_specs())
         problems = list(differing_specs(specs, expected["metricSpecs"]))
         assert not problems, "; ".join(problems)
-        http = await stack.enter_async_context(HttpClient())
-        clock = ManualClock()
-        source = outcome.open_source(
-            SourceContext(http=http, clock=clock, cluster=RecordedCluster(objects))
-        )
+        source = outcome.open_source(context)
         different: Outcome = None
         for result in expected["results"]:
             seen = sum(len(server.requests) for server in servers)
@@ -124,6 +128,21 @@ async def _play(case: Case) -> Outcome:
                 assert not problems, "; ".join(problems)
         await source.close()
         return different
+
+
+def _gives_certificate(config: Mapping[str, Any]) -> bool:
+    auth = config["authParams"]
+    return all(auth.get(name, "").strip() for name in ("cert", "key")) or bool(auth.get("ca"))
+
+
+async def _first_poll(
+    outcome: Scaler | ConfigError, context: SourceContext
+) -> Reading | MetricError | ConfigError:
+    if isinstance(outcome, ConfigError):
+        return outcome
+    return await _poll(
+        outcome, outcome.open_source(context), outcome.metric_specs()[0], context.clock.now()
+    )
 
 
 async def _poll(
@@ -190,7 +209,7 @@ def _prometheus_rule(metadata: Mapping[str, str], body: str) -> tuple[str, objec
     data = answer.get("data") or {}
     if data.get("resultType") == "scalar":
         return "prometheus-scalar", float(data["result"][1])
-    if not isinstance(data.get("result"), list):
+    if not isinstance(data.get("result"), list) or data.get("resultType", "vector") != "vector":
         return "prometheus-no-result", ERROR
     sample = data["result"][0].get("value") if data["result"] else None
     if sample and sample[-1] is None:
@@ -206,6 +225,9 @@ def _metrics_api_rule(metadata: Mapping[str, str], body: str) -> tuple[str, obje
     match metadata.get("format", "json"):
         case "xml":
             return "metrics-api-xml", VALUE
+        case "yaml":
+            if re.search(r":\s*[-+]?\.(inf|nan)\b", body, re.IGNORECASE):
+                return "not-a-number", ERROR
         case "prometheus":
             name = location.partition("{")[0].strip()
             kinds = dict(re.findall(r"# TYPE (\S+) (\S+)", body))

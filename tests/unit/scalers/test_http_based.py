@@ -106,6 +106,17 @@ async def test_identical_queries_of_many_triggers_are_one_request(server: Server
     assert values == [float(n % 3) for n in range(50)]
 
 
+@pytest.mark.parametrize("text", ["1e400", " 7", "seven", "", "0x10", "1,5"])
+async def test_text_that_is_no_number_is_an_error_even_if_nulls_are_ignored(
+    server: Server, text: str
+) -> None:
+    """Ignoring missing data does not turn garbage into zero."""
+    server.answers["up"] = vector(text)
+    async with context() as given:
+        with pytest.raises(MetricMalformed, match=r"number"):
+            await read(prometheus(server, ignoreNullValues="true"), given)
+
+
 @pytest.mark.parametrize("value", [(), ("NaN",), ("+Inf",), (None,)])
 async def test_no_data_is_an_error_unless_it_may_be_ignored(
     server: Server, value: tuple[object, ...]

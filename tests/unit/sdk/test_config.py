@@ -144,6 +144,7 @@ def test_text_becomes_the_declared_type(
         ("parts", "1,,2"),
         ("parts", "0-9999999"),
         ("parts", "2147483648"),
+        ("parts", "-1"),
         ("colours", "red,green"),
         ("labels", "a=1,b"),
         ("labels", "a=b=c"),

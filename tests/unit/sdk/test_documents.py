@@ -59,6 +59,7 @@ DATA = {
         ("name.@values.0", "Ann"),
         ("name.@keys.1", "last.one"),
         ("@this.n", 5),
+        ("..0.n", 5),
     ],
 )
 def test_a_gjson_path_finds_the_value(path: str, value: object) -> None:
@@ -66,7 +67,7 @@ def test_a_gjson_path_finds_the_value(path: str, value: object) -> None:
     assert gjson.get(DATA, path) == value
 
 
-@pytest.mark.parametrize("path", ["{a,b}", "[a,b]", "list.@pretty", "jobs.#(a", "x" * 2000])
+@pytest.mark.parametrize("path", ["{a,b}", "[a,b]", "list.@group", "jobs.#(a", "x" * 2000])
 def test_unsupported_notation_is_refused(path: str) -> None:
     """What we cannot evaluate is an error, never a guess."""
     with pytest.raises(ValueError, match=r"."):
@@ -100,7 +101,8 @@ bad{ 4
         ("prometheus", EXPOSITION, 'jobs{queue="b"}', 7.0),
         ("prometheus", EXPOSITION, 'jobs{queue!="a"}', 7.0),
         ("prometheus", EXPOSITION, 'jobs{zone="x", queue="a",}', 3.0),
-        ("prometheus", EXPOSITION, 'jobs{zone=""}', 7.0),
+        ("prometheus", EXPOSITION, '{__name__="jobs", zone="x"}', 3.0),
+        ("prometheus", EXPOSITION, "jobs{}", 3.0),
         ("prometheus", EXPOSITION, "jobs_total", 9.0),
         ("prometheus", EXPOSITION, r'odd{text="a \"quoted\" \\ one"}', 150.0),
     ],
@@ -147,6 +149,9 @@ def test_a_location_leads_to_its_number(
         ("prometheus", EXPOSITION, "jobs{"),
         ("prometheus", EXPOSITION, 'jobs{queue="z"}'),
         ("prometheus", "jobs five\n", "jobs"),
+        ("prometheus", "jobs 5\n<<<\n", "jobs"),
+        ("prometheus", EXPOSITION, 'jobs{zone=""}'),
+        ("prometheus", EXPOSITION, ""),
     ],
 )
 def test_anything_else_is_an_error(kind: Format, body: str, location: str) -> None:
