@@ -161,6 +161,7 @@ class Kubelet:
             {
                 "name": one["name"],
                 "image": one.get("image", ""),
+                "imageID": one.get("image", ""),
                 "ready": ready,
                 "started": new_phase == "Running",
                 "restartCount": 0,

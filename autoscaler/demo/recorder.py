@@ -99,6 +99,8 @@ class Recorder:
                 is_same = (entry["from"], entry["to"]) == (event.before, event.after)
                 if is_same and made_at <= event.at + 1:
                     event.reason = entry["why"]
+                    # Windows count from decisions, not from when the write arrived.
+                    event.at = round(made_at, 3)
                     written.remove(entry)
                     break
 

@@ -16,7 +16,7 @@ class ScaleEvent(msgspec.Struct, kw_only=True):
     """One change of a target's replicas, with the controller's own words for it.
 
     Attributes:
-        at: Seconds of the cluster's clock since the run began.
+        at: When it was decided, seconds of the cluster's clock since the run began.
         object: Name of the ScaledObject.
         before: Replicas until then (``from`` in JSON).
         after: Replicas wanted since (``to`` in JSON).

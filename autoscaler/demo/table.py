@@ -106,7 +106,9 @@ def render(demo: Demo) -> Group:
             row.decision,
         )
     hints = (
-        f"{demo.options.speed:g}x speed, seed {demo.options.seed}. Ctrl-C ends. Why? "
-        f"flyball explain {NAMESPACE}/worker --server {demo.explain_url}"
+        f"{demo.options.speed:g}x speed, seed {demo.options.seed}, Ctrl-C ends. "
+        "From another terminal:\n"
+        f"  flyball explain {NAMESPACE}/worker --server {demo.explain_url}\n"
+        f"  kubectl --server {demo.cluster.url} -n {NAMESPACE} describe scaledobjects.flyball.dev"
     )
     return Group(table, Text(progress(demo)), Text(hints, style="dim"))
