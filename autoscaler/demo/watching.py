@@ -155,16 +155,17 @@ async def _live(
             async with asyncio.timeout_at(wakes_at):
                 change = await watcher.next()
         except TimeoutError:
-            if fault is not None and time() >= fault_at:
+            # A timer may fire a clock tick early: what was waited for counts, not the time it is.
+            if fault is not None and wakes_at == fault_at:
                 yield await _suffer(fault, watcher, ends_at - time())
                 return
-            if time() >= ends_at:
+            if wakes_at == ends_at:
                 return
             # An event may have come in while the timeout fired; a bookmark must not overtake it.
             change = watcher.take()
             if change is None:
                 yield bookmark(request.resource, store.version)
-                bookmarks_at = _next_bookmark(request, time(), ends_at)
+                bookmarks_at = _next_bookmark(request, max(time(), wakes_at), ends_at)
                 continue
         if change is None:
             return
