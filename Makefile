@@ -5,10 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help setup servers check format test demo bench crds requirements clean
+.PHONY: help setup servers check format test e2e demo bench crds requirements clean
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(INSTALLED): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -36,6 +36,10 @@ format: $(INSTALLED) ## Format and fix what ruff can
 
 test: $(INSTALLED) servers ## All tests, with real servers where this machine has them
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+e2e: $(INSTALLED) servers ## Tests on a real control plane, built once with Go or found (docs/guides/testing.md)
+	@$(BIN)/python -m tests.e2e.controlplane
+	$(BIN)/pytest --e2e tests/e2e tests/contract/apiserver $(E2E_ARGS)
 
 demo: $(INSTALLED) ## Controller and embedded cluster under a day of load, live, until Ctrl-C
 	@$(BIN)/flyball demo $(DEMO_ARGS)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ["tests.servers.fixtures"]
+pytest_plugins = ["tests.servers.fixtures", "tests.e2e.fixtures"]
 
 _TALLIES: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
 

@@ -48,14 +48,12 @@ class ApiServerUnderTest:
 
     Attributes:
         namespace: Empty at the start of the test, deleted at its end.
-        has_controllers: Garbage collection and namespace deletion happen.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, *, has_controllers: bool) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
         self._url = url
         self.namespace = ""
-        self.has_controllers = has_controllers
 
     def path(self, plural: str, group_version: str = "v1", *, namespaced: bool = True) -> str:
         """Return the path of a resource in the test's namespace."""

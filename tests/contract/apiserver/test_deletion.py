@@ -128,8 +128,6 @@ def owned(name: str, owner: dict[str, dict[str, str]], **extra: bool) -> dict[st
 
 async def test_dependents_follow_their_owner(api: ApiServerUnderTest) -> None:
     """Background deletion removes the owner at once and the dependents after."""
-    if not api.has_controllers:
-        pytest.skip("no garbage collector")
     path = api.path("configmaps")
     owner = await api.created(path, config_map("owner"))
     child = await api.created(path, owned("child", owner))
@@ -142,8 +140,6 @@ async def test_dependents_follow_their_owner(api: ApiServerUnderTest) -> None:
 
 async def test_orphans_stay_without_their_owner(api: ApiServerUnderTest) -> None:
     """Orphan deletion keeps the dependents and drops their reference."""
-    if not api.has_controllers:
-        pytest.skip("no garbage collector")
     path = api.path("configmaps")
     owner = await api.created(path, config_map("owner"))
     await api.created(path, owned("child", owner))
@@ -156,8 +152,6 @@ async def test_orphans_stay_without_their_owner(api: ApiServerUnderTest) -> None
 
 async def test_foreground_deletion_waits_for_blocking_dependents(api: ApiServerUnderTest) -> None:
     """The owner stays, marked, until the dependents that block it are gone."""
-    if not api.has_controllers:
-        pytest.skip("no garbage collector")
     path = api.path("configmaps")
     owner = await api.created(path, config_map("owner"))
     child = owned("child", owner, blockOwnerDeletion=True)
@@ -178,8 +172,6 @@ async def test_foreground_deletion_waits_for_blocking_dependents(api: ApiServerU
 
 async def test_namespace_takes_its_content_along(api: ApiServerUnderTest) -> None:
     """A deleted namespace is Terminating until its content is gone, then gone itself."""
-    if not api.has_controllers:
-        pytest.skip("no namespace controller")
     name = f"{api.namespace}-x"
     await api.created("/api/v1/namespaces", {"metadata": {"name": name}})
     await api.created(f"/api/v1/namespaces/{name}/configmaps", config_map("a"))

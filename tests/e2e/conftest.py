@@ -1,0 +1,70 @@
+"""What the tests on a real control plane share: connections, definitions, a namespace."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from autoscaler.errors import NotFound
+from autoscaler.kube.transport import KubeClient, TransportLimits
+from tests.e2e.fixtures import Cluster
+from tests.e2e.objects import Objects, own_namespace, until
+
+CRD_FOLDER = Path(__file__).parents[2] / "deploy" / "crds"
+# The tests ask often while they wait; the service under test has limits of its own.
+UNHURRIED = TransportLimits(queries_per_second=500.0, burst=500)
+# The first test also starts the control plane.
+TEST_SECONDS = 300
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give these tests the time a real control plane takes."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+
+
+@pytest.fixture
+async def client(cluster: Cluster) -> AsyncIterator[KubeClient]:
+    """A connection of a user who may do everything."""
+    connected = await KubeClient.connect(
+        str(cluster.kubeconfig()), in_cluster=False, limits=UNHURRIED
+    )
+    try:
+        yield connected
+    finally:
+        await connected.close()
+
+
+@pytest.fixture
+async def definitions(client: KubeClient) -> None:
+    """The definitions of ``deploy/crds``, installed and served; those that were there are updated.
+
+    They stay: on a cluster of the user's they may have been there before, with objects.
+    """
+    objects = Objects(client)
+    for path in sorted(CRD_FOLDER.glob("*.yaml")):
+        for body in yaml.safe_load_all(path.read_text()):
+            await objects.apply(body)
+            await until("the definition is served", partial(_is_served, client, body["spec"]))
+
+
+@pytest.fixture
+async def objects(client: KubeClient, definitions: None) -> AsyncIterator[Objects]:
+    """An empty namespace on a cluster that knows our kinds."""
+    async with own_namespace(client) as empty:
+        yield empty
+
+
+async def _is_served(client: KubeClient, spec: dict[str, Any]) -> bool:
+    path = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
+    try:
+        await client.request("GET", path, params={"limit": "1"})
+    except NotFound:
+        return False
+    return True

@@ -1,0 +1,70 @@
+"""The service under test, running in this process as a service account of the cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import yaml
+
+from autoscaler.controller.service import Service
+from autoscaler.controller.settings import ControllerSettings
+from autoscaler.kube.transport import KubeClient
+from autoscaler.plugins import ScalerRegistry
+from tests.e2e.controlplane import ControlPlane
+from tests.e2e.objects import Objects, until
+
+ACCESS = Path(__file__).parent / "access.yaml"
+RBAC = "rbac.authorization.k8s.io/v1"
+QUICK = ControllerSettings(
+    refresh_seconds=2.0, retry_seconds=1.0, status_seconds=1.0, event_repeat_seconds=60.0
+)
+
+
+async def account_of_the_service(plane: ControlPlane, objects: Objects) -> tuple[str, Path]:
+    """Make a service account with the rights of ``access.yaml``.
+
+    Returns:
+        The account's user name, and its kubeconfig.
+    """
+    namespace, name = objects.namespace, "flyball"
+    await objects.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})
+    role = yaml.safe_load(ACCESS.read_text())
+    await objects.apply(role)
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole"}
+    await objects.apply(
+        {
+            "apiVersion": RBAC,
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": f"{namespace}-{name}"},
+            "roleRef": {**reference, "name": role["metadata"]["name"]},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        }
+    )
+    kubeconfig = await asyncio.to_thread(plane.account_kubeconfig, namespace, name)
+    return f"system:serviceaccount:{namespace}:{name}", kubeconfig
+
+
+@asynccontextmanager
+async def running(kubeconfig: Path, settings: ControllerSettings = QUICK) -> AsyncIterator[Service]:
+    """Run the service; fails if a part of it ended by itself."""
+    client = await KubeClient.connect(str(kubeconfig), in_cluster=False)
+    service = Service(client, ScalerRegistry(), settings=settings, rng=random.Random(1))
+    task = asyncio.ensure_future(service.run())
+    try:
+
+        async def is_ready() -> bool:
+            assert not task.done(), "the service ended"
+            return not service.unready_reasons()
+
+        await until("the service is ready", is_ready)
+        yield service
+    finally:
+        service.stop()
+        try:
+            await task
+        finally:
+            await client.close()
