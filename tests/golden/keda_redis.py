@@ -13,13 +13,7 @@ from autoscaler.sdk.scaler import Scaler, SourceContext, TriggerContext
 from scalers.redis_lists import RedisListScaler
 from scalers.redis_streams import RedisStreamsScaler
 from tests.doubles.redis import ScriptedRedis
-from tests.golden import differences
 from tests.golden.replay import Case, Differs, NotCovered, Outcome, replays
-
-differences.RULES |= {
-    "redis-unknown-lag": "when the server does not know a group's lag KEDA reports -1, which reads as "
-    "nothing to do; we report an error",
-}
 
 TYPES: dict[str, Any] = {"redis": RedisListScaler, "redis-streams": RedisStreamsScaler}
 CONNECTING = ("AUTH", "SELECT")

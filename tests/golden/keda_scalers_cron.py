@@ -7,16 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from autoscaler.errors import ConfigError
-from tests.golden import differences
 from tests.golden.replay import Case, Differs, Outcome, replays
 from tests.golden.triggers import differing_specs, refuses, rule_for, try_build
-
-differences.RULES |= {
-    "cron-negative-replicas": "a negative number of replicas makes no sense; KEDA reports it as a "
-    "negative metric",
-    "cron-unknown-timezone": "KEDA finds out on every poll that the time zone does not exist; we "
-    "refuse the trigger",
-}
 
 
 @replays("keda/cron")

@@ -16,33 +16,12 @@ from autoscaler.runtime.clock import ManualClock
 from autoscaler.sdk.http import HttpClient
 from autoscaler.sdk.scaler import ClusterPod, Scaler, Source, SourceContext
 from autoscaler.sdk.selector import matches, parse_selector
-from tests.golden import differences
 from tests.golden.http_play import differing_requests, filled, run, start_all
 from tests.golden.replay import Case, Differs, Outcome, replays
 from tests.golden.triggers import differing_specs, refuses, rule_for, try_build, uncovered
 
 ERROR = "error"
 VALUE = "value"
-
-differences.RULES |= {
-    "prometheus-error-answer": "a body that says status error is an error, whatever its HTTP status; "
-    "KEDA takes it for no data",
-    "prometheus-no-result": "an answer without a vector is no value; KEDA takes it for no data, and "
-    "by default for 0",
-    "prometheus-null-sample": "a null sample is no data; KEDA reports -1",
-    "prometheus-scalar": "a scalar result is one value as much as a vector of one; KEDA cannot decode it",
-    "not-a-number": "NaN, infinities and numbers beyond a quantity are errors; KEDA converts them to "
-    "an arbitrary integer",
-    "prometheus-namespace-escaped": "KEDA puts the namespace into the address unescaped and gets 400",
-    "metrics-api-invalid-json": "a body that is no JSON is an error; KEDA reads numbers out of a "
-    "truncated one",
-    "tls-checked-on-use": "certificates are loaded off the loop when they are first used; a broken "
-    "one is an error reading that names it, where KEDA fails to build the scaler",
-    "metrics-api-xml": "KEDA 2.19 cannot read any XML document; we can",
-    "metrics-api-label-operator": "KEDA reads != in a series as =; we as what it says",
-    "metrics-api-histogram-series": "the series of histograms and summaries can be named; KEDA does "
-    "not find them",
-}
 
 
 class RecordedCluster:

@@ -13,7 +13,6 @@ from autoscaler.errors import ConfigError
 from autoscaler.sdk.config import TriggerConfig, block_of
 from autoscaler.sdk.conversion import to_seconds
 from autoscaler.sdk.params import Seconds, bare_type, param_of
-from tests.golden import differences
 from tests.golden.replay import Case, Differs, Outcome, replays
 from tests.golden.triggers import (
     REGISTRY,
@@ -28,16 +27,6 @@ from tests.golden.triggers import (
 
 GROUPS = ("keda/parse", *(f"keda/parse-derived-{n}" for n in range(1, 10)))
 
-differences.RULES |= {
-    "metric-type-unknown": "KEDA passes a metricType it does not know on to the HPA, which refuses "
-    "the object later; we name the parameter at once",
-    "target-useless": "a target below a thousandth, or beyond int64 thousandths, divides by zero or "
-    "overflows in the HPA; we refuse it",
-    "kafka-padded-topic": "no topic's name has blanks around it; KEDA keeps them and looks for a "
-    "topic that cannot exist",
-    "address-without-scheme": "an address that is no http(s) URL can never be read; KEDA notices on "
-    "each poll, we when the object is applied",
-}
 
 VALUES_COMPARED = frozenset(TARGETS) - {"kafka", "redis", "redis-streams"}
 """Types whose recorded values carry the parameters' own names; the others use KEDA's internal ones."""

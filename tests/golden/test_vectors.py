@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import tests.golden as golden
+from tests import golden
 from tests.golden import differences
 from tests.golden.replay import Tally, replay_file, vector_files
 
@@ -31,7 +31,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.mark.timeout(300)
 def test_decisions_equal_the_recorded_ones(
-    path: Path, record_tally: "dict[str, Tally]", request: pytest.FixtureRequest
+    path: Path, record_tally: dict[str, Tally], request: pytest.FixtureRequest
 ) -> None:
     """Each recorded case gives the recorded result, or falls under a committed difference."""
     tally, failures = replay_file(path)
