@@ -35,11 +35,17 @@ from tests.contract.apiserver.server import (
 PATIENCE_SECONDS = 10.0
 
 
-async def eventually(check: Callable[[], bool]) -> None:
-    """Wait until something holds, because a real server needs its time."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not check():
-            await asyncio.sleep(0.01)
+async def eventually(store: Store[Any], check: Callable[[], bool]) -> None:
+    """Wait for the change of the store that makes something true."""
+    changed = asyncio.Event()
+    unsubscribe = store.on_change(lambda _key, _old, _new: changed.set())
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not check():
+                await changed.wait()
+                changed.clear()
+    finally:
+        unsubscribe()
 
 
 @asynccontextmanager
@@ -67,7 +73,9 @@ async def test_a_store_follows_its_collection(api: ApiServerUnderTest, client: K
     maps = api.path("configmaps")
     for name in ("kept", "changed", "deleted"):
         await api.created(maps, config_map(name, {"v": "1"}))
-    async with following(client, CONFIG_MAPS, api.namespace, field_selector="metadata.name!=kube-root-ca.crt") as store:  # fmt: skip  # noqa: E501
+    # A real control plane puts a ConfigMap of its own into every namespace.
+    own = "metadata.name!=kube-root-ca.crt"
+    async with following(client, CONFIG_MAPS, api.namespace, field_selector=own) as store:
         assert len(store) == 3
         await api.created(maps, config_map("added", {"v": "1"}))
         await api.patch(f"{maps}/changed", {"data": {"v": "2"}})
@@ -76,7 +84,7 @@ async def test_a_store_follows_its_collection(api: ApiServerUnderTest, client: K
         def seen() -> dict[str, str]:
             return {item.metadata.name: item.raw["data"]["v"] for item in store}
 
-        await eventually(lambda: seen() == {"kept": "1", "changed": "2", "added": "1"})
+        await eventually(store, lambda: seen() == {"kept": "1", "changed": "2", "added": "1"})
 
 
 async def test_a_label_selector_narrows_the_store(
@@ -90,7 +98,7 @@ async def test_a_label_selector_narrows_the_store(
         assert store.keys() == (f"{api.namespace}/in",)
         await api.patch(f"{maps}/out", {"metadata": {"labels": {"app": "web"}}})
         await api.patch(f"{maps}/in", {"metadata": {"labels": {"app": None}}})
-        await eventually(lambda: store.keys() == (f"{api.namespace}/out",))
+        await eventually(store, lambda: store.keys() == (f"{api.namespace}/out",))
 
 
 async def test_a_list_of_several_pages_is_complete(
@@ -131,7 +139,7 @@ async def test_a_deployment_is_scaled_and_its_event_recognised(
             pytest.fail("the deployment never stood still")
         assert written.spec_replicas == 5
         store.wrote(key, written.resource_version)
-        await eventually(lambda: not store.is_behind(key))
+        await eventually(store, lambda: not store.is_behind(key))
         assert store.get(key).spec.replicas == 5
         assert (await read_scale(client, DEPLOYMENTS, api.namespace, "web")).spec_replicas == 5
 
