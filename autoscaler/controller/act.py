@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -11,18 +11,16 @@ from autoscaler.controller.binding import Binding
 from autoscaler.controller.journal import Entry, Outcome
 from autoscaler.controller.observe import observe, unreadable
 from autoscaler.controller.status import rejected, signature, status_of
+from autoscaler.controller.status_writer import StatusWriter
 from autoscaler.controller.targets import Targets
 from autoscaler.controller.tracked import Tracked
 from autoscaler.core.decide import decide, record_rescale
 from autoscaler.core.explain import explain
 from autoscaler.core.model import Condition, Decision, Memory, Reading
 from autoscaler.errors import Conflict, KubeError, NotFound
-from autoscaler.kube.codec import CustomObject
 from autoscaler.kube.pods import PodView
-from autoscaler.kube.resources import Resource
-from autoscaler.kube.status import timestamp, write_status
+from autoscaler.kube.status import timestamp
 from autoscaler.kube.store import Store
-from autoscaler.kube.transport import KubeClient
 from autoscaler.runtime.clock import Clock
 from autoscaler.telemetry.metrics import Metrics
 
@@ -36,10 +34,8 @@ class Actor:
     """Observes, decides and writes for one object at a time.
 
     Args:
-        client: Connection.
         targets: Where scale targets are read and written.
-        objects: The scaling objects, to show our own status writes at once.
-        resource: Of the scaling objects.
+        statuses: Where statuses go.
         clock: The service's clock.
         metrics: Where numbers go.
         status_seconds: Unimportant status changes are written at most this often.
@@ -47,19 +43,15 @@ class Actor:
 
     def __init__(
         self,
-        client: KubeClient,
         targets: Targets,
-        objects: Store[CustomObject],
+        statuses: StatusWriter,
         *,
-        resource: Resource,
         clock: Clock,
         metrics: Metrics,
         status_seconds: float,
     ) -> None:
-        self._client = client
         self._targets = targets
-        self._objects = objects
-        self._resource = resource
+        self._statuses = statuses
         self._clock = clock
         self._metrics = metrics
         self._status_seconds = status_seconds
@@ -111,7 +103,7 @@ class Actor:
         )
         return entry, memory
 
-    async def write_status(
+    def write_status(
         self,
         tracked: Tracked,
         binding: Binding,
@@ -137,14 +129,18 @@ class Actor:
                 if entry.error
                 else explain(decision),
             }
-        await self._write(tracked, status, conditions)
-        tracked.status_signature = important
+        self._statuses.put(tracked.item.metadata.key, status, conditions)
+        tracked.status_at, tracked.status_signature = now, important
 
-    async def write_rejection(self, tracked: Tracked, message: str) -> None:
+    def write_rejection(self, tracked: Tracked, message: str) -> None:
         """Write that the object cannot work, and why."""
         status = {"observedGeneration": tracked.item.metadata.generation}
-        await self._write(tracked, status, (rejected(message),))
+        self._statuses.put(tracked.item.metadata.key, status, (rejected(message),))
         tracked.status_signature = None
+
+    def forget(self, key: str) -> None:
+        """Drop what a deleted object still wanted to say."""
+        self._statuses.forget(key)
 
     async def restore(self, tracked: Tracked, binding: Binding) -> None:
         """Set the target of a deleted object back to its original replicas, if it wished so."""
@@ -200,30 +196,6 @@ class Actor:
         seen = unreadable(last, readings, self._clock.now(), str(error))
         decision, memory = decide(binding.policy, tracked.memory, seen)
         return Entry(decision=decision, outcome=Outcome.FAILED, error=str(error)), memory
-
-    async def _write(
-        self, tracked: Tracked, status: Mapping[str, Any], conditions: tuple[Condition, ...]
-    ) -> None:
-        """Write a status; failing to is no reason not to scale."""
-        tracked.status_at = self._clock.monotonic()
-        try:
-            written = await write_status(
-                self._client,
-                self._resource,
-                tracked.item,
-                status,
-                conditions=conditions,
-                at=self._clock.now(),
-            )
-        except NotFound:
-            return
-        except KubeError as error:
-            log.warning("status_not_written", object=tracked.item.metadata.key, error=str(error))
-            return
-        if written is not None:
-            tracked.item = written
-            meta = written.metadata
-            self._objects.wrote(meta.key, meta.resource_version, written)
 
 
 def _deciding(decision: Decision) -> str:

@@ -108,7 +108,7 @@ class Reconciler:
                 return NextTurn(loop_seconds=self._settings.retry_seconds)
             return await self._decide(key, tracked, binding)
         except NotFound as error:
-            await self._reject(key, tracked, f"spec.scaleTargetRef.name: {error}")
+            self._reject(key, tracked, f"spec.scaleTargetRef.name: {error}")
             return NextTurn(loop_seconds=self._settings.retry_seconds)
 
     def _track(self, key: str, item: CustomObject) -> Tracked:
@@ -124,7 +124,7 @@ class Reconciler:
         if holder != key:
             target = claimed(tracked.item)
             what = f'{target[1]} "{target[2]}/{target[3]}"' if target else "the target"
-            await self._reject(
+            self._reject(
                 key,
                 tracked,
                 f'spec.scaleTargetRef: {what} is already scaled by ScaledObject "{holder}", '
@@ -148,7 +148,7 @@ class Reconciler:
                 binding = fresh
         except (ConfigError, Forbidden) as error:
             tracked.fingerprint = wanted
-            await self._reject(key, tracked, str(error))
+            self._reject(key, tracked, str(error))
             return None
         except KubeError as error:
             if binding is None or wanted != tracked.fingerprint:
@@ -200,7 +200,7 @@ class Reconciler:
         tracked.journal.add(entry)
         self._announcer.decided(tracked, binding, entry, before, after)
         shown = explained(binding, after, readings)
-        await self._actor.write_status(tracked, binding, entry, memory, shown)
+        self._actor.write_status(tracked, binding, entry, memory, shown)
         return NextTurn(
             self._next_seconds(tracked, binding), has_failed=entry.outcome is Outcome.FAILED
         )
@@ -232,7 +232,7 @@ class Reconciler:
             wishes.append(max(0.0, self._settings.refresh_seconds - age))
         return min((wish for wish in wishes if wish is not None), default=None)
 
-    async def _reject(self, key: str, tracked: Tracked, message: str) -> None:
+    def _reject(self, key: str, tracked: Tracked, message: str) -> None:
         """Stop working for an object and say why; its memory stays for when it works again."""
         self._collector.unregister(key)
         self._watches.release(key)
@@ -241,12 +241,13 @@ class Reconciler:
             log.info("object_rejected", object=key, why=message)
             self._announcer.rejected(tracked, message)
             tracked.problem = message
-        await self._actor.write_rejection(tracked, message)
+        self._actor.write_rejection(tracked, message)
 
     async def _forget(self, key: str) -> None:
         tracked = self.tracked.pop(key, None)
         self._collector.unregister(key)
         self._watches.release(key)
+        self._actor.forget(key)
         if tracked is None:
             return
         namespace, _, name = key.partition("/")

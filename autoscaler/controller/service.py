@@ -20,6 +20,7 @@ from autoscaler.controller.binding import Binder
 from autoscaler.controller.claims import Claims
 from autoscaler.controller.reconcile import Reconciler
 from autoscaler.controller.settings import ControllerSettings
+from autoscaler.controller.status_writer import StatusWriter
 from autoscaler.controller.targets import Targets
 from autoscaler.controller.tracked import fingerprint
 from autoscaler.controller.views import explanation, explanation_text, summary
@@ -51,7 +52,7 @@ BEAT_SECONDS: Final = 1.0
 CRD_CHECK_SECONDS: Final = 10.0
 QUICK_RETRY_SECONDS: Final = 0.2
 SLOW_RETRY_SECONDS: Final = 30.0
-LAST_EVENTS_SECONDS: Final = 2.0
+LAST_WORDS_SECONDS: Final = 3.0
 
 log = structlog.get_logger(__name__)
 
@@ -100,6 +101,9 @@ class Service:
         )
         self._watches.workloads(DEPLOYMENTS)
         self._recorder = EventRecorder(client, clock)
+        self._statuses = StatusWriter(
+            client, self._objects, resource=resource, clock=clock, rng=rng
+        )
         self._collector = Collector(
             SourceContext(http=self._http, clock=clock, cluster=KubeClusterReader(client)),
             on_readings=self._queue.add,
@@ -125,10 +129,8 @@ class Service:
             references=references,
             watches=self._watches,
             actor=Actor(
-                client,
                 targets,
-                self._objects,
-                resource=resource,
+                self._statuses,
                 clock=clock,
                 metrics=metrics,
                 status_seconds=settings.status_seconds,
@@ -215,13 +217,14 @@ class Service:
         add("watches", self._watches.run)
         add("collector", self._collector.run)
         add("events", self._recorder.run)
+        add("statuses", self._statuses.run)
         add("beat", self._beat)
         add("crd-check", self._check_crds)
         for number in range(self.settings.workers):
             add(f"worker-{number}", self._work, drains=True)
         self._supervisor.on_stop(self._queue.close)
         self._supervisor.on_close("http", self._http.close)
-        self._supervisor.on_close("events", self._flush_events)
+        self._supervisor.on_close("events", self._flush)
 
     def _object_changed(self, key: str, old: CustomObject | None, new: CustomObject | None) -> None:
         for other in self._claims.update(key, new):
@@ -330,6 +333,8 @@ class Service:
             self._missing = missing
             await asyncio.sleep(CRD_CHECK_SECONDS)
 
-    async def _flush_events(self) -> None:
-        async with asyncio.timeout(LAST_EVENTS_SECONDS):
+    async def _flush(self) -> None:
+        """Write the last words: a status holds what the next service has to know."""
+        async with asyncio.timeout(LAST_WORDS_SECONDS):
+            await self._statuses.flush()
             await self._recorder.flush()
