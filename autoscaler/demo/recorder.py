@@ -40,6 +40,7 @@ class Recorder:
     def __init__(self, store: Store, service: Explainer, clock: Clock) -> None:
         self.events: list[ScaleEvent] = []
         self.errors: dict[str, None] = {}
+        self._explained_at: dict[str, float] = {}
         self._service = service
         self._clock = clock
         self._began_at = clock.now()
@@ -90,18 +91,18 @@ class Recorder:
         del self.events[:-EVENTS_MAX]
 
     def _explain(self, name: str, history: list[dict[str, Any]]) -> None:
-        """Match decisions that were written to the changes they made, latest first."""
-        unexplained = [e for e in self.events if e.object == name and not e.reason]
+        """Match decisions that were written to the changes they made; both are in order."""
         written = [entry for entry in history if entry["outcome"] == "written"]
-        for event in reversed(unexplained):
-            for entry in reversed(written):
-                made_at = entry["at"] - self._began_at
-                is_same = (entry["from"], entry["to"]) == (event.before, event.after)
-                if is_same and made_at <= event.at + 1:
+        for event in self.events:
+            if event.object != name or event.reason:
+                continue
+            for entry in written:
+                is_new = entry["at"] > self._explained_at.get(name, 0.0)
+                if is_new and (entry["from"], entry["to"]) == (event.before, event.after):
                     event.reason = entry["why"]
                     # Windows count from decisions, not from when the write arrived.
-                    event.at = round(made_at, 3)
-                    written.remove(entry)
+                    event.at = round(entry["at"] - self._began_at, 3)
+                    self._explained_at[name] = entry["at"]
                     break
 
     def _error(self, text: str) -> None:

@@ -50,7 +50,7 @@ async def _real(program: str) -> AsyncIterator[tuple[str, int]]:
             start_new_session=True,
         )
         try:
-            await _until_listening(port)
+            await _until_listening(port, process)
             yield "127.0.0.1", port
         finally:
             await _stop(process)
@@ -87,13 +87,16 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-async def _until_listening(port: int) -> None:
+async def _until_listening(port: int, process: asyncio.subprocess.Process) -> None:
     try:
         async with asyncio.timeout(START_SECONDS):
             while True:
                 try:
                     _, writer = await asyncio.open_connection("127.0.0.1", port)
                 except OSError:
+                    if process.returncode is not None:
+                        code = process.returncode
+                        raise ConfigError(f"{PROGRAM} ended with code {code} at start") from None
                     await asyncio.sleep(START_POLL_SECONDS)
                     continue
                 writer.close()
