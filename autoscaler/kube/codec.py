@@ -8,9 +8,11 @@ default, as Go's ``omitempty`` leaves out zeros.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
+
+LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -26,8 +28,8 @@ class OwnerReference(_Wire, frozen=True):
     controller: bool = False
 
 
-class PodMeta(_Wire, frozen=True):
-    """The metadata kept of objects there are many of."""
+class SlimMeta(_Wire, frozen=True):
+    """The metadata kept of objects there are many of (pods, workloads): no annotations."""
 
     name: str = ""
     namespace: str = ""
@@ -64,7 +66,7 @@ class HasMetadata(Protocol):
     """An object a store can hold."""
 
     @property
-    def metadata(self) -> PodMeta | ObjectMeta:
+    def metadata(self) -> SlimMeta | ObjectMeta:
         """Name, namespace, version, labels."""
         ...
 
@@ -162,7 +164,7 @@ class WorkloadStatus(_Wire, frozen=True):
 class Workload(_Wire, frozen=True):
     """A Deployment, StatefulSet, ReplicaSet, or anything with the same shape."""
 
-    metadata: ObjectMeta
+    metadata: SlimMeta
     spec: WorkloadSpec = WorkloadSpec()
     status: WorkloadStatus = WorkloadStatus()
 
@@ -186,7 +188,7 @@ class CustomObject(msgspec.Struct, frozen=True, kw_only=True):
     """An object whose schema others know: metadata read, the rest as plain JSON values.
 
     Attributes:
-        raw: The whole object without ``managedFields``; not to be modified.
+        raw: The whole object without ``managedFields`` and kubectl's copy; not to be modified.
     """
 
     metadata: ObjectMeta
@@ -229,7 +231,7 @@ class Bookmark(_Wire, frozen=True):
 class Named(_Wire, frozen=True):
     """An object of which only the identity is wanted."""
 
-    metadata: PodMeta
+    metadata: SlimMeta
 
 
 decode_list = msgspec.json.Decoder(ObjectList).decode
@@ -247,4 +249,8 @@ def decode_custom(data: bytes | msgspec.Raw) -> CustomObject:
     metadata = raw.get("metadata")
     if isinstance(metadata, dict):
         metadata.pop("managedFields", None)
+        annotations = metadata.get("annotations")
+        if isinstance(annotations, dict):
+            # A second copy of the whole object, kept by kubectl.
+            annotations.pop(LAST_APPLIED, None)
     return CustomObject(metadata=msgspec.convert(metadata, ObjectMeta), raw=raw)

@@ -12,8 +12,11 @@ import os
 import ssl
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
 
 import msgspec
 import yaml
@@ -47,7 +50,7 @@ class Endpoint(Protocol):
 
     @property
     def proxy(self) -> str | None:
-        """Proxy URL of the kubeconfig, or None."""
+        """Proxy URL of the kubeconfig or the environment, or None."""
         ...
 
     @property
@@ -80,11 +83,11 @@ class PlainEndpoint:
 
     namespace = "default"
     tls: ssl.SSLContext | None = None
-    proxy: str | None = None
     tls_server_name: str | None = None
 
     def __init__(self, url: str) -> None:
         self.server = url.rstrip("/")
+        self.proxy = environment_proxy(self.server)
 
     async def authorization(self) -> Mapping[str, str]:
         """Return no headers."""
@@ -127,7 +130,7 @@ class _ConfiguredEndpoint:
         self._configuration = login.configuration
         self.namespace = login.namespace
         self.server = login.configuration.host.rstrip("/")
-        self.proxy = login.configuration.proxy
+        self.proxy = login.configuration.proxy or environment_proxy(self.server)
         self.tls_server_name = login.configuration.tls_server_name
         self.tls = _tls_of(login.configuration) if self.server.startswith("https") else None
 
@@ -151,6 +154,25 @@ class _ConfiguredEndpoint:
             self._renewed_at = now
             self._take_over(await self._log_in())
             return True
+
+
+def environment_proxy(url: str) -> str | None:
+    """Return the proxy that ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` name for a URL.
+
+    As with kubectl, a server on the same machine is never reached through a proxy.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host == "localhost" or _is_loopback(host) or proxy_bypass(host):
+        return None
+    return getproxies_environment().get(parts.scheme)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _tls_of(configuration: _Configuration) -> ssl.SSLContext:

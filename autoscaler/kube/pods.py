@@ -12,7 +12,7 @@ import msgspec
 from autoscaler.core.model import Container, Pod
 from autoscaler.core.quantity import to_milli
 from autoscaler.errors import QuantityError
-from autoscaler.kube.codec import PodMeta
+from autoscaler.kube.codec import SlimMeta
 
 POD_LEVEL_RESOURCES: Final = ("cpu", "memory")
 HUGE_PAGES: Final = "hugepages-"
@@ -21,7 +21,7 @@ HUGE_PAGES: Final = "hugepages-"
 class PodView(msgspec.Struct, frozen=True, kw_only=True):
     """A pod as stored: its metadata, and the core's view of it."""
 
-    metadata: PodMeta
+    metadata: SlimMeta
     pod: Pod
     node: str = ""
 
@@ -65,7 +65,7 @@ class _Status(_Wire, frozen=True):
 
 
 class _Pod(_Wire, frozen=True):
-    metadata: PodMeta
+    metadata: SlimMeta
     spec: _Spec = _Spec()
     status: _Status = _Status()
 

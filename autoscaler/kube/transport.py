@@ -273,7 +273,8 @@ class KubeClient:
                 headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
                 # Deadlines are asyncio.timeout's, so that they obey the loop's clock.
                 timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None),
-                trust_env=True,
+                # It would also look for credentials in ~/.netrc, on every request.
+                trust_env=False,
                 read_bufsize=2**18,
             )
         return self._session

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 import yaml
+from kubernetes.aio.config import incluster_config
 
 from autoscaler.errors import ConfigError, Forbidden
-from autoscaler.kube.config import PlainEndpoint, find_endpoint
+from autoscaler.kube.config import PlainEndpoint, environment_proxy, find_endpoint
 from autoscaler.kube.transport import KubeClient
 from tests.doubles.scripted_api import ScriptedApi, refusal, reply
 
@@ -27,6 +30,9 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Hide whatever cluster the machine may know."""
     for variable in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
         monkeypatch.delenv(variable, raising=False)
+    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+        monkeypatch.delenv(variable.lower(), raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
@@ -118,6 +124,67 @@ async def test_a_pod_without_a_service_account_is_explained(
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
     with pytest.raises(ConfigError, match="no usable service account"):
         await find_endpoint(None, None, in_cluster=None)
+
+
+async def test_the_service_account_of_the_pod_is_used_and_its_token_read_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Inside a pod, host and token come from the mounted account; a rotated token is picked up."""
+    token, authority = tmp_path / "token", tmp_path / "ca.crt"
+    token.write_text("first")
+    authority.write_text(ssl.DER_cert_to_PEM_cert(a_certificate_authority()))
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(authority))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    endpoint = await find_endpoint(None, None, in_cluster=None)
+    assert endpoint.server == "https://10.0.0.1:443"
+    assert endpoint.namespace == "default"
+    assert endpoint.tls is not None
+    assert await endpoint.authorization() == {"Authorization": "bearer first"}
+    token.write_text("second")
+    assert await endpoint.renew(0.0)
+    assert await endpoint.authorization() == {"Authorization": "bearer second"}
+
+
+def a_certificate_authority() -> bytes:
+    """Return one of the authorities this machine trusts."""
+    return ssl.create_default_context(cafile=certifi.where()).get_ca_certs(binary_form=True)[0]
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("https://api.example.com:6443", "http://secure.example.com:3128"),
+        ("http://api.example.com", "http://plain.example.com:3128"),
+        ("https://api.internal.example.com", None),
+        ("https://localhost:6443", None),
+        ("http://127.0.0.1:8001", None),
+        ("http://[::1]:8001", None),
+    ],
+)
+async def test_proxies_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, url: str, proxy: str | None
+) -> None:
+    """They are used by scheme, except for exempt hosts and this machine itself."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://secure.example.com:3128")
+    monkeypatch.setenv("HTTP_PROXY", "http://plain.example.com:3128")
+    monkeypatch.setenv("NO_PROXY", ".internal.example.com")
+    assert environment_proxy(url) == proxy
+
+
+async def test_requests_go_through_the_proxy_of_the_kubeconfig() -> None:
+    """A proxy set for a cluster carries the request, whole address included."""
+    proxy = ScriptedApi(reply({"via": "proxy"}))
+    async with proxy.serve():
+        endpoint = PlainEndpoint("http://api.example.com")
+        endpoint.proxy = proxy.url
+        client = KubeClient(endpoint)
+        assert client.server == "http://api.example.com"
+        assert client.namespace == "default"
+        assert await client.request("GET", "/api") == b'{"via": "proxy"}'
+        await client.close()
+    assert proxy.requests[0].headers["Host"] == "api.example.com"
 
 
 async def test_a_plain_endpoint_sends_no_credentials() -> None:

@@ -185,12 +185,14 @@ def test_a_config_map_keeps_text_and_bytes_apart() -> None:
     assert (found.data, found.binary_data) == ({"a": "1"}, {"b": b"\x01\x02"})
 
 
-def test_a_custom_object_keeps_everything_but_managed_fields() -> None:
-    """The raw object is complete, its metadata is read, its status never None."""
+def test_a_custom_object_keeps_everything_but_bookkeeping() -> None:
+    """The raw object is complete but for second copies, and its status is never None."""
     found = decode_custom(
         b'{"apiVersion": "flyball.dev/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "w",'
-        b' "namespace": "shop", "generation": 2, "managedFields": [{}]}, "spec": {"x": [1]}}'
+        b' "namespace": "shop", "generation": 2, "managedFields": [{}], "annotations": {"a": "1",'
+        b' "kubectl.kubernetes.io/last-applied-configuration": "{}"}}, "spec": {"x": [1]}}'
     )
+    assert found.metadata.annotations == {"a": "1"}
     assert found.metadata.key == "shop/w"
     assert found.metadata.generation == 2
     assert found.raw["spec"] == {"x": [1]}
