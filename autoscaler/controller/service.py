@@ -111,40 +111,8 @@ class Service:
             settings=settings.collector,
             on_fetch=self._fetched,
         )
-        references = ClusterReferences(client, self._authentications, self._cluster_authentications)
-        targets = Targets(client, self._watches)
         self._claims = Claims()
-        self._reconciler = Reconciler(
-            objects=self._objects,
-            claims=self._claims,
-            binder=Binder(
-                client,
-                registry=registry,
-                discovery=self._discovery,
-                targets=targets,
-                resolver=Resolver(references, cluster_namespace=settings.cluster_object_namespace),
-                settings=settings,
-            ),
-            collector=self._collector,
-            references=references,
-            watches=self._watches,
-            actor=Actor(
-                targets,
-                self._statuses,
-                clock=clock,
-                metrics=metrics,
-                status_seconds=settings.status_seconds,
-            ),
-            announcer=Announcer(
-                self._recorder,
-                metrics,
-                resource=resource,
-                clock=clock,
-                repeat_seconds=settings.event_repeat_seconds,
-            ),
-            clock=clock,
-            settings=settings,
-        )
+        self._reconciler = self._build_reconciler(client, registry, resource)
         self._missing: dict[Resource, str] = {}
         self._lag_seconds = 0.0
         self._listen()
@@ -203,6 +171,44 @@ class Service:
     def exposition(self) -> bytes:
         """Return all series in Prometheus text format."""
         return self.metrics.expose()
+
+    def _build_reconciler(
+        self, client: KubeClient, registry: ScalerRegistry, resource: Resource
+    ) -> Reconciler:
+        settings, clock = self.settings, self._clock
+        references = ClusterReferences(client, self._authentications, self._cluster_authentications)
+        targets = Targets(client, self._watches)
+        return Reconciler(
+            objects=self._objects,
+            claims=self._claims,
+            binder=Binder(
+                client,
+                registry=registry,
+                discovery=self._discovery,
+                targets=targets,
+                resolver=Resolver(references, cluster_namespace=settings.cluster_object_namespace),
+                settings=settings,
+            ),
+            collector=self._collector,
+            references=references,
+            watches=self._watches,
+            actor=Actor(
+                targets,
+                self._statuses,
+                clock=clock,
+                metrics=self.metrics,
+                status_seconds=settings.status_seconds,
+            ),
+            announcer=Announcer(
+                self._recorder,
+                self.metrics,
+                resource=resource,
+                clock=clock,
+                repeat_seconds=settings.event_repeat_seconds,
+            ),
+            clock=clock,
+            settings=settings,
+        )
 
     def _listen(self) -> None:
         self._objects.on_change(self._object_changed)
