@@ -37,14 +37,17 @@ def merge_conditions(
     merged = {str(condition.get("type", "")): dict(condition) for condition in current}
     for condition in wanted:
         known = merged.get(condition.type, {})
-        since = known.get("lastTransitionTime") if known.get("status") == condition.status else None
-        merged[condition.type] = {
+        says = {
             "type": condition.type,
             "status": condition.status,
             "reason": condition.reason,
             "message": condition.message,
-            "lastTransitionTime": since or timestamp(at),
         }
+        # KEDA's CRDs drop the time; adding it again and again would be a write each time.
+        if all(known.get(name) == value for name, value in says.items()):
+            continue
+        since = known.get("lastTransitionTime") if known.get("status") == condition.status else None
+        merged[condition.type] = {**says, "lastTransitionTime": since or timestamp(at)}
     return list(merged.values())
 
 

@@ -52,6 +52,12 @@ def test_a_condition_that_turns_gets_the_time_of_now() -> None:
     assert merged[0]["lastTransitionTime"] == "2026-11-01T10:00:00Z"
 
 
+def test_a_condition_whose_time_the_server_drops_is_not_written_again() -> None:
+    """KEDA's definitions know no transition time; an equal condition stays as it is stored."""
+    kept = {"type": "Ready", "status": "True", "reason": "R", "message": "m"}
+    assert merge_conditions([kept], [Condition("Ready", "True", "R", "m")], AT) == [kept]
+
+
 def test_conditions_of_others_and_their_order_stay() -> None:
     """Conditions are merged by type; new ones come last, foreign fields survive."""
     foreign = stored("Paused", "False") | {"observedGeneration": 4}
