@@ -9,7 +9,7 @@ from autoscaler.controller.binding import Binding
 from autoscaler.controller.journal import Entry, Outcome
 from autoscaler.controller.status import CHECK_FAILED_REASON, READY, READY_REASON
 from autoscaler.controller.tracked import Tracked
-from autoscaler.core.model import Condition, DecisionEvent, Reading
+from autoscaler.core.model import Condition, DecisionEvent, Policy, Reading
 from autoscaler.core.rescale import events_after_failure
 from autoscaler.kube.events import EventRecorder, ObjectReference
 from autoscaler.kube.resources import Resource
@@ -77,7 +77,7 @@ class Announcer:
             is_active=decision.is_active,
             is_paused=binding.policy.pause.paused or binding.policy.pause.replicas is not None,
         )
-        for event in _due(entry):
+        for event in _due(binding.policy, entry):
             self._event(tracked, event.type, event.reason, event.message)
         self._switches(tracked, before, after)
 
@@ -144,11 +144,11 @@ class Announcer:
             self._recorder.record(about, type_, reason, message)
 
 
-def _due(entry: Entry) -> tuple[DecisionEvent, ...]:
+def _due(policy: Policy, entry: Entry) -> tuple[DecisionEvent, ...]:
     """Return the events of a decision that are true, considering what became of it."""
     match entry.outcome:
         case Outcome.FAILED if entry.decision.is_rescale:
-            return events_after_failure(entry.decision, entry.error)
+            return events_after_failure(entry.decision, entry.error, policy=policy)
         case Outcome.SHADOW:
             return tuple(event for event in entry.decision.events if event.type != "Normal")
         case _:
