@@ -11,6 +11,7 @@ import msgspec
 from autoscaler.api.manifest import Document, read_documents
 from autoscaler.api.parse import (
     API_VERSIONS,
+    Examined,
     examine,
     find_unknown_fields,
     follows_from,
@@ -87,6 +88,24 @@ def validate_documents(
     ]
 
 
+def check_raw(raw: Mapping[str, Any], trigger_check: TriggerCheck | None = None) -> Examined:
+    """Check one object that is already decoded, by the rules of :func:`validate_documents`.
+
+    Args:
+        raw: With ``apiVersion`` and ``kind``.
+        trigger_check: Called with a ScaledObject or ScaledJob as far as it can be read.
+    """
+    examined = examine(raw)
+    problems = examined.problems
+    if raw.get("apiVersion") in API_VERSIONS and known_kind(raw):
+        problems = [*_check_name(raw), *find_unknown_fields(raw), *problems]
+    if trigger_check and isinstance(examined.obj, (ScaledObject, ScaledJob)):
+        reported = {problem.field for problem in problems if not problem.is_warning}
+        found = trigger_check(examined.obj)
+        problems += [p for p in found if not follows_from(p.field, reported)]
+    return Examined(examined.obj, problems, is_usable=examined.is_usable)
+
+
 def _check_document(
     document: Document, trigger_check: TriggerCheck | None
 ) -> Iterator[DocumentReport]:
@@ -119,15 +138,8 @@ def _check_item(
         return _report(document, raw, [*own, *missing], prefix)
     if str(version).partition("/")[0] not in GROUPS and known_kind(raw) is None:
         return _report(document, raw, own, prefix, note=f"{version} {kind} is not Flyball's")
-    examined = examine(raw)
-    problems = examined.problems
-    if version in API_VERSIONS and known_kind(raw):
-        problems = [*_check_name(raw), *find_unknown_fields(raw), *problems]
-    if trigger_check and isinstance(examined.obj, (ScaledObject, ScaledJob)):
-        reported = {problem.field for problem in problems if not problem.is_warning}
-        found = trigger_check(examined.obj)
-        problems += [p for p in found if not follows_from(p.field, reported)]
-    return _report(document, raw, [*own, *problems], prefix)
+    checked = check_raw(raw, trigger_check)
+    return _report(document, raw, [*own, *checked.problems], prefix)
 
 
 def _check_name(raw: Mapping[str, Any]) -> Iterator[Problem]:
