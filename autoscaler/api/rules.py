@@ -31,7 +31,12 @@ from autoscaler.errors import FormulaError
 NAME_LIMIT: Final = 63
 """Names travel in label values."""
 
+KEDA_HPA_PREFIX: Final = "keda-hpa-"
+"""KEDA names the autoscaler it makes for an object after it, unless the object gives a name."""
+
 SMALLEST_TARGET: Final = 0.001
+POD_RESOURCE_SECONDS: Final = 15
+"""Usage of pods is read this often even with a longer polling interval."""
 
 _SPEC: Final = Path(("spec",))
 _ADVANCED: Final = _SPEC / "advanced"
@@ -90,6 +95,10 @@ def _check_names(obj: ScaledObject) -> Iterator[Problem]:
             yield _too_long(path, config.name)
     elif is_on(obj.metadata.annotations, TRANSFER_HPA_OWNERSHIP):
         yield required(path, f"must name the autoscaler to take over ({TRANSFER_HPA_OWNERSHIP})")
+    elif obj.is_keda and NAME_LIMIT - len(KEDA_HPA_PREFIX) < len(name) <= NAME_LIMIT:
+        # An object of KEDA's has to remain one: KEDA refuses it without a shorter name here.
+        what = f"is required: {KEDA_HPA_PREFIX}{name} would have more than {NAME_LIMIT} characters"
+        yield required(path, what)
 
 
 def _too_long(path: Path, name: str) -> Problem:
@@ -110,6 +119,11 @@ def _check_bounds(obj: ScaledObject) -> Iterator[Problem]:
     if spec.cooldown_period is not None and least > 0 and spec.idle_replica_count is None:
         what = "has no effect: minReplicaCount is above 0 and there is no idleReplicaCount"
         yield Problem(str(_SPEC / "cooldownPeriod"), what, is_warning=True)
+    interval, triggers = spec.polling_interval, spec.triggers
+    measured = bool(triggers) and all(trigger.is_pod_resource for trigger in triggers)
+    if measured and interval is not None and interval > POD_RESOURCE_SECONDS:
+        what = f"has no effect: cpu and memory are read every {POD_RESOURCE_SECONDS} seconds"
+        yield Problem(str(_SPEC / "pollingInterval"), what, is_warning=True)
 
 
 def _check_triggers(triggers: Sequence[Trigger]) -> Iterator[Problem]:

@@ -57,6 +57,7 @@ def test_both_groups_are_read_alike(api_version: str) -> None:
         (scaled_object({"triggers": {"type": "redis"}}), "spec.triggers", "a list"),
         (scaled_object({"triggers": ["redis"]}), "spec.triggers[0]", "a mapping"),
         (scaled_object(name="x" * 64), "metadata.name", "at most 63 characters, has 64"),
+        (scaled_object(name="x" * 55, api_version=KEDA), "spec.advanced.horizontalPodAutoscalerConfig.name", "would have more than 63"),
         (_trigger(type=""), "spec.triggers[0].type", "must not be empty"),
         (_trigger(metadata={"listLength": 5}), "spec.triggers[0].metadata.listLength", 'write it in quotes: "5"'),
         (_trigger(metadata={"enableTLS": True}), "spec.triggers[0].metadata.enableTLS", 'write it in quotes: "true"'),
@@ -186,6 +187,25 @@ def test_problems_are_listed_in_natural_order() -> None:
     assert fields.index("spec.triggers[2].metricType") < fields.index(
         "spec.triggers[10].metricType"
     )
+
+
+def test_only_keda_makes_an_autoscaler_whose_name_could_be_too_long() -> None:
+    """A long name is fine where no autoscaler is named after it, or where one is named."""
+    assert problems_of(scaled_object(name="x" * 63)) == {}
+    assert problems_of(scaled_object(name="x" * 54, api_version=KEDA)) == {}
+    named = {"advanced": {"horizontalPodAutoscalerConfig": {"name": "web"}}}
+    assert problems_of(scaled_object(named, name="x" * 63, api_version=KEDA)) == {}
+
+
+def test_a_polling_interval_that_only_cpu_and_memory_would_use_is_mentioned() -> None:
+    """Usage is read at least every 15 seconds, so only a shorter interval means anything."""
+    for interval, fields in ((60, ["spec.pollingInterval"]), (5, [])):
+        measured = {"triggers": [CPU], "minReplicaCount": 1, "pollingInterval": interval}
+        _, problems = check_object(scaled_object(measured))
+        assert [p.field for p in problems] == fields
+        assert all(p.is_warning for p in problems)
+        _, problems = check_object(scaled_object({**measured, "triggers": [CPU, REDIS]}))
+        assert problems == []
 
 
 def test_warnings_do_not_invalidate() -> None:
