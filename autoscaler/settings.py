@@ -51,8 +51,10 @@ class KubernetesSettings(_Group):
     """Namespace to watch; unset = all, which needs a ClusterRole."""
     cluster_object_namespace: str = "flyball-system"
     """Where the Secrets of a ClusterTriggerAuthentication are."""
-    watch_keda: bool = False
-    """Act on ``keda.sh`` objects instead of ``flyball.dev`` ones."""
+    watch_keda: Literal["off", "annotated", "all"] = "off"
+    """Act on ``keda.sh`` objects, too: ``annotated`` on those with the annotation
+    ``flyball.dev/adopt: "true"``, ``all`` on every one but those with ``"false"``. Only for objects
+    that no running KEDA acts on."""
     queries_per_second: float = Field(default=50.0, gt=0)
     """Requests per second to the API server in the long run. Too low delays scaling when many
     objects change at once, too high burdens the API server."""

@@ -26,6 +26,15 @@ def run(
     namespace: Annotated[
         str | None, typer.Option("--namespace", "-n", help="Watch only this one. Unset: all.")
     ] = None,
+    watch_keda: Annotated[
+        bool,
+        typer.Option(
+            "--watch-keda", help='Also act on keda.sh objects with flyball.dev/adopt: "true".'
+        ),
+    ] = False,
+    watch_keda_all: Annotated[
+        bool, typer.Option("--watch-keda-all", help="Act on all keda.sh objects; KEDA is gone.")
+    ] = False,
     listen: Annotated[
         str | None,
         typer.Option(help="HOST:PORT of probes, metrics and explanations [default: 0.0.0.0:8080]."),
@@ -56,6 +65,7 @@ def run(
                     "context": context,
                     "server": server,
                     "namespace": namespace,
+                    "watch_keda": _scope(annotated=watch_keda, everything=watch_keda_all),
                 },
                 "server": _address(listen),
                 "telemetry": {"log_level": log_level, "log_format": log_format},
@@ -133,6 +143,11 @@ async def serve(settings: Settings) -> None:
             await service.run(signals=DEFAULT_SIGNALS)
     finally:
         await client.close()
+
+
+def _scope(*, annotated: bool, everything: bool) -> str | None:
+    """Return which ``keda.sh`` objects the flags ask for, None when they ask for none."""
+    return "all" if everything else "annotated" if annotated else None
 
 
 def _address(listen: str | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from autoscaler.controller.binding import Binding
 from autoscaler.controller.journal import Entry, Outcome
+from autoscaler.controller.objects import resource_of
 from autoscaler.controller.status import CHECK_FAILED_REASON, READY, READY_REASON
 from autoscaler.controller.tracked import Tracked
 from autoscaler.core.model import Condition, DecisionEvent, Policy, Reading
@@ -29,7 +30,7 @@ class Announcer:
     Args:
         recorder: Where events go.
         metrics: Where numbers go.
-        resource: Of the scaling objects.
+        resource: Kind of the objects; the group is each object's own.
         clock: For not repeating events too often.
         repeat_seconds: The same event about an object is repeated at most this often.
     """
@@ -140,7 +141,9 @@ class Announcer:
             reason, message, now=now, repeat_seconds=self._repeat_seconds
         )
         if not repeats:
-            about = ObjectReference.to(self._resource, tracked.item.metadata)
+            about = ObjectReference.to(
+                resource_of(self._resource, tracked.item), tracked.item.metadata
+            )
             self._recorder.record(about, type_, reason, message)
 
 

@@ -1,8 +1,12 @@
-"""Which object may scale which target: the oldest one, and only that."""
+"""Which object may scale which target: the oldest one, and only that.
+
+Objects that others act on go first, whatever their age; objects in shadow mode are in nobody's way.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import IntEnum
 from typing import Any
 
 import msgspec
@@ -13,14 +17,26 @@ Claimed = tuple[str, str, str, str]
 """Group, kind, namespace and name of a target; versions of a group are the same object."""
 
 
+class Standing(IntEnum):
+    """Whose turn it is; a smaller one goes first."""
+
+    FOREIGN = 0
+    """Somebody else acts on the object."""
+    OURS = 1
+    WATCHING = 2
+    """Shadow mode: it writes nothing, so it neither holds a target nor waits for one."""
+
+
 class Claim(msgspec.Struct, frozen=True, order=True):
     """Who claims a target; the smallest one holds it.
 
     Attributes:
+        standing: Decides first.
         created_at: Creation of the object, epoch seconds.
         key: Decides between objects created in the same second.
     """
 
+    standing: Standing
     created_at: float
     key: str
 
@@ -32,15 +48,21 @@ class Claims:
         self._by_target: dict[Claimed, dict[str, Claim]] = {}
         self._by_key: dict[str, Claimed] = {}
 
-    def update(self, key: str, item: CustomObject | None) -> set[str]:
-        """Note what an object claims now (None = it is gone).
+    def update(self, key: str, item: CustomObject | None, *, is_ours: bool = True) -> set[str]:
+        """Note what an object claims now.
+
+        Args:
+            key: Of the object.
+            item: The object; None = it is gone.
+            is_ours: Whether we act on it, or somebody else.
 
         Returns:
             Keys of the other objects whose standing may have changed.
         """
         wanted = None if item is None or _is_going(item) else claimed(item)
+        claim = None if item is None else _claim(key, item, is_ours=is_ours)
         before = self._by_key.get(key)
-        if before == wanted:
+        if before == wanted and (before is None or self._by_target[before][key] == claim):
             return set()
         touched: set[str] = set()
         if before is not None:
@@ -50,11 +72,10 @@ class Claims:
             if not holders:
                 del self._by_target[before]
             del self._by_key[key]
-        if item is not None and wanted is not None:
-            created = item.metadata.creation_timestamp
+        if claim is not None and wanted is not None:
             holders = self._by_target.setdefault(wanted, {})
             touched.update(holders)
-            holders[key] = Claim(created.timestamp() if created else 0.0, key)
+            holders[key] = claim
             self._by_key[key] = wanted
         return touched
 
@@ -63,7 +84,21 @@ class Claims:
         target = self._by_key.get(key)
         if target is None:
             return key
-        return min(self._by_target[target].values()).key
+        claims = self._by_target[target]
+        if claims[key].standing is Standing.WATCHING:
+            return key
+        return min(claims.values()).key
+
+    def is_foreign(self, key: str) -> bool:
+        """Whether somebody else acts on the object."""
+        target = self._by_key.get(key)
+        return target is not None and self._by_target[target][key].standing is Standing.FOREIGN
+
+    def successors(self, item: CustomObject) -> list[str]:
+        """Return the objects that scale, or wait to scale, the target of an object."""
+        target = claimed(item)
+        claims = self._by_target.get(target, {}) if target else {}
+        return [c.key for c in sorted(claims.values()) if c.standing is not Standing.WATCHING]
 
     def claimants(self, group: str, kind: str, namespace: str, name: str) -> list[str]:
         """Return the objects that claim a target."""
@@ -78,6 +113,20 @@ def claimed(item: CustomObject) -> Claimed | None:
         return None
     group = _text(ref, "apiVersion", "apps/v1").rpartition("/")[0]
     return group, _text(ref, "kind", "Deployment"), item.metadata.namespace, ref["name"]
+
+
+def is_shadow(item: CustomObject) -> bool:
+    """Whether an object only watches its target."""
+    spec = item.raw.get("spec")
+    return isinstance(spec, Mapping) and spec.get("mode") == "shadow"
+
+
+def _claim(key: str, item: CustomObject, *, is_ours: bool) -> Claim:
+    created = item.metadata.creation_timestamp
+    standing = Standing.FOREIGN
+    if is_ours:
+        standing = Standing.WATCHING if is_shadow(item) else Standing.OURS
+    return Claim(standing, created.timestamp() if created else 0.0, key)
 
 
 def _text(ref: Mapping[str, Any], field: str, default: str) -> str:

@@ -8,13 +8,14 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
-from autoscaler.collect.cluster_references import ClusterReferences
+from autoscaler.collect.entries import EntryReader
 from autoscaler.collect.poll import Collector
 from autoscaler.controller.act import Actor
 from autoscaler.controller.announce import Announcer
 from autoscaler.controller.binding import Binder, Binding
 from autoscaler.controller.claims import Claims, claimed
 from autoscaler.controller.journal import Outcome
+from autoscaler.controller.objects import ScalingObjects
 from autoscaler.controller.observe import unread_metrics
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.controller.status import READY, explained, with_ready
@@ -68,11 +69,11 @@ class Reconciler:
     def __init__(
         self,
         *,
-        objects: Store[CustomObject],
+        objects: ScalingObjects,
         claims: Claims,
         binder: Binder,
         collector: Collector,
-        references: ClusterReferences,
+        entries: EntryReader,
         watches: Watches,
         actor: Actor,
         announcer: Announcer,
@@ -83,7 +84,7 @@ class Reconciler:
         self._claims = claims
         self._binder = binder
         self._collector = collector
-        self._references = references
+        self._entries = entries
         self._watches = watches
         self._actor = actor
         self._announcer = announcer
@@ -98,7 +99,8 @@ class Reconciler:
             KubeError: The API server could not be asked; nothing was changed.
         """
         item = self._objects.get(key)
-        if item is None or item.metadata.deletion_timestamp is not None:
+        is_going = item is not None and item.metadata.deletion_timestamp is not None
+        if item is None or is_going or not self._objects.is_ours(item):
             await self._forget(key)
             return NextTurn()
         tracked = self._track(key, item)
@@ -124,11 +126,12 @@ class Reconciler:
         if holder != key:
             target = claimed(tracked.item)
             what = f'{target[1]} "{target[2]}/{target[3]}"' if target else "the target"
+            why = "which KEDA acts on" if self._claims.is_foreign(holder) else "which is older"
             self._reject(
                 key,
                 tracked,
                 f'spec.scaleTargetRef: {what} is already scaled by ScaledObject "{holder}", '
-                "which is older; two of them would fight over it",
+                f"{why}; two of them would fight over it",
             )
             return None
         wanted = fingerprint(tracked.item)
@@ -182,7 +185,7 @@ class Reconciler:
             for reading in self._collector.readings.of(key).values()
         )
         if refused and age >= binding.obj.polling_interval_seconds:
-            self._references.forget()
+            self._entries.forget()
             return True
         return False
 
@@ -250,8 +253,8 @@ class Reconciler:
         self._actor.forget(key)
         if tracked is None:
             return
-        namespace, _, name = key.partition("/")
-        self._announcer.forget(namespace, name)
+        meta = tracked.item.metadata
+        self._announcer.forget(meta.namespace, meta.name)
         log.info("object_forgotten", object=key)
         if tracked.binding is not None:
             await self._actor.restore(tracked, tracked.binding)

@@ -6,11 +6,13 @@ import asyncio
 import random
 import signal
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Final
 
 import structlog
 
 from autoscaler.collect.cluster_references import ClusterReferences
+from autoscaler.collect.entries import EntryReader
 from autoscaler.collect.poll import Collector
 from autoscaler.collect.resolve import CLUSTER_KIND, Resolver
 from autoscaler.collect.source_loop import FetchReport
@@ -18,11 +20,13 @@ from autoscaler.controller.act import Actor
 from autoscaler.controller.announce import Announcer
 from autoscaler.controller.binding import Binder
 from autoscaler.controller.claims import Claims
+from autoscaler.controller.objects import ScalingObjects, group_of, key_of
 from autoscaler.controller.reconcile import Reconciler
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.controller.status_writer import StatusWriter
 from autoscaler.controller.targets import Targets
-from autoscaler.controller.tracked import fingerprint
+from autoscaler.controller.tracked import Tracked, fingerprint
+from autoscaler.controller.triggers import TriggerBinder
 from autoscaler.controller.views import explanation, explanation_text, summary
 from autoscaler.controller.watches import Watches
 from autoscaler.errors import ConfigError, KubeError
@@ -38,6 +42,7 @@ from autoscaler.kube.resources import (
     Resource,
     in_group,
 )
+from autoscaler.kube.store import Store
 from autoscaler.kube.transport import KubeClient
 from autoscaler.plugins import ScalerRegistry
 from autoscaler.runtime.clock import Clock, SystemClock, loop_seconds
@@ -91,18 +96,15 @@ class Service:
         self._http = HttpClient()
         self._discovery = Discovery(client)
         self._watches = Watches(client, namespace=settings.namespace, rng=rng)
-        resource = in_group(SCALED_OBJECTS, settings.group)
-        self._objects = self._watches.custom(resource)
-        self._authentications = self._watches.custom(
-            in_group(TRIGGER_AUTHENTICATIONS, settings.group)
+        self._objects = ScalingObjects(
+            {group: self._custom(SCALED_OBJECTS, group) for group in settings.watch_keda.groups},
+            settings.watch_keda,
         )
-        self._cluster_authentications = self._watches.custom(
-            in_group(CLUSTER_TRIGGER_AUTHENTICATIONS, settings.group)
-        )
+        self._entries = EntryReader(client)
         self._watches.workloads(DEPLOYMENTS)
         self._recorder = EventRecorder(client, clock)
         self._statuses = StatusWriter(
-            client, self._objects, resource=resource, clock=clock, rng=rng
+            client, self._objects, resource=SCALED_OBJECTS, clock=clock, rng=rng
         )
         self._collector = Collector(
             SourceContext(http=self._http, clock=clock, cluster=KubeClusterReader(client)),
@@ -112,7 +114,7 @@ class Service:
             on_fetch=self._fetched,
         )
         self._claims = Claims()
-        self._reconciler = self._build_reconciler(client, registry, resource)
+        self._reconciler = self._build_reconciler(client, registry)
         self._missing: dict[Resource, str] = {}
         self._lag_seconds = 0.0
         self._listen()
@@ -154,43 +156,58 @@ class Service:
 
     def objects(self) -> list[dict[str, Any]]:
         """Return a line about every object, by name."""
-        return [summary(key, known) for key, known in sorted(self._reconciler.tracked.items())]
+        return [summary(known) for _, known in sorted(self._reconciler.tracked.items())]
 
     def explain(self, namespace: str, name: str) -> dict[str, Any] | None:
         """Return why an object has the replicas it has; None when there is no such object."""
-        key = f"{namespace}/{name}"
-        tracked = self._reconciler.tracked.get(key)
-        return explanation(key, tracked) if tracked else None
+        tracked = self._find(namespace, name)
+        return explanation(tracked) if tracked else None
 
     def explain_text(self, namespace: str, name: str) -> str | None:
         """Return :meth:`explain` for people."""
-        key = f"{namespace}/{name}"
-        tracked = self._reconciler.tracked.get(key)
-        return explanation_text(key, tracked) if tracked else None
+        tracked = self._find(namespace, name)
+        return explanation_text(tracked) if tracked else None
 
     def exposition(self) -> bytes:
         """Return all series in Prometheus text format."""
         return self.metrics.expose()
 
-    def _build_reconciler(
-        self, client: KubeClient, registry: ScalerRegistry, resource: Resource
-    ) -> Reconciler:
+    def _custom(self, kind: Resource, group: str) -> Store[CustomObject]:
+        return self._watches.custom(in_group(kind, group))
+
+    def _find(self, namespace: str, name: str) -> Tracked | None:
+        """Return an object by name; of two of the same name the one of our own group."""
+        known = self._reconciler.tracked
+        keys = [key_of(namespace, name, group) for group in self.settings.watch_keda.groups]
+        return next((known[key] for key in keys if key in known), None)
+
+    def _build_reconciler(self, client: KubeClient, registry: ScalerRegistry) -> Reconciler:
         settings, clock = self.settings, self._clock
-        references = ClusterReferences(client, self._authentications, self._cluster_authentications)
+        resolvers = {
+            group: Resolver(
+                ClusterReferences(
+                    self._entries,
+                    self._custom(TRIGGER_AUTHENTICATIONS, group),
+                    self._custom(CLUSTER_TRIGGER_AUTHENTICATIONS, group),
+                ),
+                cluster_namespace=settings.cluster_object_namespace,
+            )
+            for group in settings.watch_keda.groups
+        }
         targets = Targets(client, self._watches)
+        triggers = TriggerBinder(registry, resolvers)
         return Reconciler(
             objects=self._objects,
             claims=self._claims,
             binder=Binder(
                 client,
-                registry=registry,
+                triggers=triggers,
                 discovery=self._discovery,
                 targets=targets,
-                resolver=Resolver(references, cluster_namespace=settings.cluster_object_namespace),
                 settings=settings,
             ),
             collector=self._collector,
-            references=references,
+            entries=self._entries,
             watches=self._watches,
             actor=Actor(
                 targets,
@@ -202,7 +219,7 @@ class Service:
             announcer=Announcer(
                 self._recorder,
                 self.metrics,
-                resource=resource,
+                resource=SCALED_OBJECTS,
                 clock=clock,
                 repeat_seconds=settings.event_repeat_seconds,
             ),
@@ -212,10 +229,10 @@ class Service:
 
     def _listen(self) -> None:
         self._objects.on_change(self._object_changed)
-        self._authentications.on_change(lambda key, _old, _new: self._authentication_changed(key))
-        self._cluster_authentications.on_change(
-            lambda key, _old, _new: self._authentication_changed(key)
-        )
+        for group in self.settings.watch_keda.groups:
+            for kind in (TRIGGER_AUTHENTICATIONS, CLUSTER_TRIGGER_AUTHENTICATIONS):
+                listener = partial(self._authentication_changed, group)
+                self._custom(kind, group).on_change(listener)
         self._watches.on_workload(self._workload_changed)
 
     def _add_tasks(self) -> None:
@@ -233,7 +250,8 @@ class Service:
         self._supervisor.on_close("events", self._flush)
 
     def _object_changed(self, key: str, old: CustomObject | None, new: CustomObject | None) -> None:
-        for other in self._claims.update(key, new):
+        is_taken = new is not None and self._objects.is_ours(new)
+        for other in self._claims.update(key, new, is_ours=is_taken):
             self._queue.add(other)
         is_ours = (
             old is not None
@@ -245,10 +263,14 @@ class Service:
         if not is_ours:
             self._queue.add(key)
 
-    def _authentication_changed(self, changed: str) -> None:
+    def _authentication_changed(
+        self, group: str, changed: str, _old: CustomObject | None, _new: CustomObject | None
+    ) -> None:
         namespace, _, name = changed.rpartition("/")
         for key, tracked in self._reconciler.tracked.items():
-            if namespace and not key.startswith(f"{namespace}/"):
+            if group_of(tracked.item) != group:
+                continue
+            if namespace and tracked.item.metadata.namespace != namespace:
                 continue
             binding = tracked.binding
             refs = [t.authentication_ref for t in binding.obj.spec.triggers] if binding else []

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from autoscaler.collect.settings import CollectorSettings
+from autoscaler.controller.objects import WatchKeda
 from autoscaler.core.model import HpaSettings
-from autoscaler.kube.resources import FLYBALL_GROUP, KEDA_GROUP
 from autoscaler.settings import Settings
 
 
@@ -16,7 +16,7 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         namespace: Watch only this namespace; None = all.
         cluster_object_namespace: Where a ClusterTriggerAuthentication's Secrets are.
-        group: API group of the watched objects.
+        watch_keda: Which objects of ``keda.sh`` to act on beside our own.
         workers: Objects reconciled at the same time.
         reconcile_seconds: Longest time one reconcile may take (real seconds).
         grace_seconds: How long running reconciles may take after a stop (real seconds).
@@ -32,7 +32,7 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     namespace: str | None = None
     cluster_object_namespace: str = "flyball-system"
-    group: str = FLYBALL_GROUP
+    watch_keda: WatchKeda = WatchKeda.OFF
     workers: int = 16
     reconcile_seconds: float = 30.0
     grace_seconds: float = 10.0
@@ -52,7 +52,7 @@ def controller_settings(settings: Settings) -> ControllerSettings:
     return ControllerSettings(
         namespace=kubernetes.namespace,
         cluster_object_namespace=kubernetes.cluster_object_namespace,
-        group=KEDA_GROUP if kubernetes.watch_keda else FLYBALL_GROUP,
+        watch_keda=WatchKeda(kubernetes.watch_keda),
         workers=scaling.workers,
         reconcile_seconds=scaling.reconcile_seconds,
         grace_seconds=scaling.grace_seconds,

@@ -6,17 +6,17 @@ import asyncio
 import random
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
 
+from autoscaler.controller.objects import resource_of
 from autoscaler.core.model import Condition
 from autoscaler.errors import Invalid, KubeError, NotFound
 from autoscaler.kube.codec import CustomObject
 from autoscaler.kube.resources import Resource
 from autoscaler.kube.status import write_status
-from autoscaler.kube.store import Store
 from autoscaler.kube.transport import KubeClient
 from autoscaler.runtime.backoff import Backoff
 from autoscaler.runtime.clock import Clock
@@ -25,6 +25,18 @@ KEPT: Final = "lastDecision"
 """Told once per change; a later status without it must not lose one that was not written yet."""
 
 log = structlog.get_logger(__name__)
+
+
+class WrittenObjects(Protocol):
+    """The objects whose status is written."""
+
+    def get(self, key: str) -> CustomObject | None:
+        """Return an object."""
+        ...
+
+    def wrote(self, key: str, resource_version: str, item: CustomObject | None = None) -> None:
+        """Note a write of ours."""
+        ...
 
 
 class _Wanted(msgspec.Struct, frozen=True):
@@ -42,7 +54,7 @@ class StatusWriter:
     Args:
         client: Connection.
         objects: The scaling objects; sees our writes at once.
-        resource: Of the scaling objects.
+        resource: Kind of the objects; the group is each object's own.
         clock: For condition times.
         rng: Jitter of repetitions.
     """
@@ -50,7 +62,7 @@ class StatusWriter:
     def __init__(
         self,
         client: KubeClient,
-        objects: Store[CustomObject],
+        objects: WrittenObjects,
         *,
         resource: Resource,
         clock: Clock,
@@ -116,7 +128,7 @@ class StatusWriter:
         try:
             written = await write_status(
                 self._client,
-                self._resource,
+                resource_of(self._resource, item),
                 item,
                 wanted.status,
                 conditions=wanted.conditions,

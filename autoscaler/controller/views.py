@@ -12,14 +12,15 @@ from autoscaler.core.model import Condition, Reading
 from autoscaler.kube.status import timestamp
 
 
-def summary(key: str, tracked: Tracked) -> dict[str, Any]:
+def summary(tracked: Tracked) -> dict[str, Any]:
     """Return one line about an object."""
-    namespace, _, name = key.partition("/")
+    meta = tracked.item.metadata
     latest = tracked.journal.latest
     binding = tracked.binding
     return {
-        "namespace": namespace,
-        "name": name,
+        "namespace": meta.namespace,
+        "name": meta.name,
+        "apiVersion": tracked.item.raw.get("apiVersion"),
         "target": binding.target.text if binding else None,
         "problem": tracked.problem or None,
         "isActive": latest.decision.is_active if latest else None,
@@ -32,7 +33,7 @@ def summary(key: str, tracked: Tracked) -> dict[str, Any]:
     }
 
 
-def explanation(key: str, tracked: Tracked) -> dict[str, Any]:
+def explanation(tracked: Tracked) -> dict[str, Any]:
     """Return everything known about an object's last decisions."""
     binding = tracked.binding
     conditions = tracked.memory.conditions
@@ -42,7 +43,7 @@ def explanation(key: str, tracked: Tracked) -> dict[str, Any]:
         conditions = (Condition("Ready", "False", CHECK_FAILED_REASON, tracked.problem),)
     latest = tracked.journal.latest
     return {
-        **summary(key, tracked),
+        **summary(tracked),
         "mode": "shadow" if binding and binding.policy.shadow else "active",
         "conditions": [
             {"type": c.type, "status": c.status, "reason": c.reason, "message": c.message}
@@ -65,10 +66,10 @@ def explanation(key: str, tracked: Tracked) -> dict[str, Any]:
     }
 
 
-def explanation_text(key: str, tracked: Tracked) -> str:
+def explanation_text(tracked: Tracked) -> str:
     """Return :func:`explanation` for people."""
-    shown = explanation(key, tracked)
-    lines = [f"{key}: {shown['why']}"]
+    shown = explanation(tracked)
+    lines = [f"{shown['namespace']}/{shown['name']}: {shown['why']}"]
     if shown["target"]:
         lines.append(f"target: {shown['target']}, mode {shown['mode']}")
     latest = tracked.journal.latest
