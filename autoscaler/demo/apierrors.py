@@ -15,7 +15,7 @@ class ApiError(Exception):
     Attributes:
         code: HTTP status.
         reason: CamelCase reason of the Status, may be empty.
-        details: ``details`` of the Status, may be empty.
+        details: ``details`` of the Status; None leaves it out.
         retry_after_seconds: Sent as ``Retry-After``, or None.
     """
 
@@ -31,10 +31,10 @@ class ApiError(Exception):
         super().__init__(message)
         self.code = code
         self.reason = reason
-        self.details = dict(details or {})
+        self.details = None if details is None else dict(details)
         self.retry_after_seconds = retry_after_seconds
         if retry_after_seconds is not None:
-            self.details["retryAfterSeconds"] = retry_after_seconds
+            self.details = {**(details or {}), "retryAfterSeconds": retry_after_seconds}
 
     def status(self) -> JsonObject:
         """Return the Status body."""
@@ -47,7 +47,7 @@ class ApiError(Exception):
         }
         if self.reason:
             body["reason"] = self.reason
-        if self.details:
+        if self.details is not None:
             body["details"] = self.details
         body["code"] = self.code
         return body
@@ -173,6 +173,17 @@ def method_not_allowed() -> ApiError:
         HTTPStatus.METHOD_NOT_ALLOWED,
         "MethodNotAllowed",
         "the server does not allow this method on the requested resource",
+        details={},
+    )
+
+
+def not_served() -> ApiError:
+    """404: a group of the server's own has no such resource."""
+    return ApiError(
+        HTTPStatus.NOT_FOUND,
+        "NotFound",
+        "the server could not find the requested resource",
+        details={},
     )
 
 

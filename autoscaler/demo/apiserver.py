@@ -16,7 +16,12 @@ import msgspec
 from aiohttp import web
 
 from autoscaler.demo import discovery, events, patching
-from autoscaler.demo.apierrors import ApiError, method_not_allowed, too_large_version
+from autoscaler.demo.apierrors import (
+    ApiError,
+    method_not_allowed,
+    not_served,
+    too_large_version,
+)
 from autoscaler.demo.bodies import (
     applier_of,
     delete_options,
@@ -93,7 +98,11 @@ class ApiServer:
         )
         if not target or not resource or not _exists(resource, target):
             metric = self._metrics.external(segments, request.query)
-            return _json(metric) if metric else _page_not_found()
+            if metric:
+                return _json(metric)
+            if self.registry.catalogue.is_own_group(segments):
+                raise not_served()
+            return _page_not_found()
         is_watch = request.query.get("watch") in TRUE
         verb = verb_of(request.method, target, is_watch=is_watch)
         if not verb or (resource.verbs and verb not in resource.verbs):
@@ -239,6 +248,8 @@ class ApiServer:
     def _patch(
         self, request: web.BaseRequest, resource: Resource, target: Target, body: bytes
     ) -> web.Response:
+        if not target.name:
+            raise method_not_allowed()
         kind = request.content_type
         require_patch_type(resource, kind)
         namespace, dry_run = target.namespace or "", is_dry_run(request.query)

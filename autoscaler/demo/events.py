@@ -27,6 +27,14 @@ def is_new_form(resource: Resource) -> bool:
     return resource.group == "events.k8s.io"
 
 
+def stored_field(name: str, resource: Resource) -> str:
+    """Return where a field that a selector names is stored."""
+    if not is_new_form(resource):
+        return name
+    first, dot, rest = name.partition(".")
+    return f"{_BACK.get(first, first)}{dot}{rest}"
+
+
 def shown(value: JsonObject, resource: Resource) -> JsonObject:
     """Return a stored event in the resource's form."""
     form = {RENAMED.get(name, name): part for name, part in value.items()}

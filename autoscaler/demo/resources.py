@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -118,9 +118,28 @@ def core(kind: str, plural: str, *short: str, **extra: Any) -> Resource:
     return Resource(group="", version="v1", kind=kind, plural=plural, short_names=short, **extra)
 
 
-EVENT_FIELDS: Final = frozenset(
-    {f"involvedObject.{part}" for part in ("kind", "name", "namespace", "uid", "apiVersion")}
+REFERENCE: Final = (
+    "kind",
+    "namespace",
+    "name",
+    "uid",
+    "apiVersion",
+    "resourceVersion",
+    "fieldPath",
+)
+CORE_EVENT_FIELDS: Final = frozenset(
+    {f"involvedObject.{part}" for part in REFERENCE}
     | {"reason", "type", "reportingComponent", "source"}
+)
+NEW_EVENT_FIELDS: Final = frozenset(
+    {f"regarding.{part}" for part in REFERENCE} | {"reason", "type", "reportingController"}
+)
+POD_FIELDS: Final = frozenset(
+    {
+        *("spec.nodeName", "spec.restartPolicy", "spec.schedulerName"),
+        *("spec.serviceAccountName", "spec.hostNetwork"),
+        *("status.phase", "status.podIP", "status.nominatedNodeName"),
+    }
 )
 
 BUILTIN: Final[tuple[Resource, ...]] = (
@@ -153,9 +172,7 @@ BUILTIN: Final[tuple[Resource, ...]] = (
         returns_deleted=True,
         list_keys={**META_LISTS, **CONDITIONS, **below(("spec",), POD_LISTS)},
         atoms=frozenset(("spec", *path) for path in POD_ATOMS),
-        field_labels=frozenset(
-            {"spec.nodeName", "status.phase", "spec.restartPolicy", "spec.serviceAccountName"}
-        ),
+        field_labels=POD_FIELDS,
     ),
     core("ConfigMap", "configmaps", "cm"),
     core("Secret", "secrets", field_labels=frozenset({"type"})),
@@ -169,8 +186,9 @@ BUILTIN: Final[tuple[Resource, ...]] = (
         returns_deleted=True,
         atoms=frozenset({("spec", "selector")}),
         list_keys={**META_LISTS, ("spec", "ports"): ("port", "protocol")},
+        field_labels=frozenset({"spec.clusterIP", "spec.type"}),
     ),
-    core("Event", "events", "ev", create_on_update=True, field_labels=EVENT_FIELDS),
+    core("Event", "events", "ev", create_on_update=True, field_labels=CORE_EVENT_FIELDS),
     Resource(
         group="events.k8s.io",
         version="v1",
@@ -179,7 +197,7 @@ BUILTIN: Final[tuple[Resource, ...]] = (
         short_names=("ev",),
         create_on_update=True,
         bucket="events",
-        field_labels=EVENT_FIELDS,
+        field_labels=NEW_EVENT_FIELDS,
     ),
     workload("Deployment", "deployments", "deploy", scale=ScalePaths()),
     workload("ReplicaSet", "replicasets", "rs", scale=ScalePaths()),
@@ -333,6 +351,14 @@ class Catalogue:
             if resource.kind == kind and resource.api_version == api_version and not resource.verbs:
                 return resource
         return None
+
+    def is_own_group(self, segments: Sequence[str]) -> bool:
+        """Return whether a path is below a group that is built in, whatever its version."""
+        if segments[:1] == ["api"]:
+            return True
+        if segments[:1] != ["apis"] or len(segments) == 1:
+            return False
+        return any(r.group == segments[1] and not r.is_custom for r in self._by_path.values())
 
     def all(self) -> tuple[Resource, ...]:
         """Return everything served, in order of registration."""

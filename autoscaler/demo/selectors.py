@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from autoscaler.demo.apierrors import bad_request
+from autoscaler.demo.events import stored_field
 from autoscaler.demo.objects import JsonObject, at_path, labels_of
 from autoscaler.demo.resources import Resource
 
@@ -53,21 +54,51 @@ def _label_test(part: str, whole: str) -> Callable[[Mapping[str, str]], bool]:
 
 def parse_fields(text: str, resource: Resource) -> Predicate:
     """Return a predicate on objects; raises ApiError 400 for a field the resource lacks."""
-    tests: list[tuple[tuple[str, ...], bool, str]] = []
+    tests: list[tuple[Callable[[JsonObject], Any], bool, str]] = []
     for part in text.split(","):
         found = re.match(r"^\s*([\w.]+)\s*(==|=|!=)\s*(.*)$", part)
         if found is None:
             raise bad_request(f"invalid selector: {part!r}; can't understand {text!r}")
         name, operator, value = found[1], found[2], found[3]
-        known = {"metadata.name", "metadata.namespace"} | resource.field_labels
-        if name not in known:
-            raise bad_request(f"field label not supported: {name}")
-        tests.append((tuple(name.split(".")), operator != "!=", value))
+        if not _is_known(name, resource):
+            raise bad_request(_unknown_field(name, resource))
+        tests.append((_getter(stored_field(name, resource)), operator != "!=", value))
 
     def matches(value: JsonObject) -> bool:
-        return all((_text(at_path(value, *path)) == want) is equal for path, equal, want in tests)
+        return all((_text(get(value)) == want) is equal for get, equal, want in tests)
 
     return matches
+
+
+_COMPUTED: Final[Mapping[str, Callable[[JsonObject], Any]]] = {
+    "source": lambda event: (
+        at_path(event, "source", "component") or event.get("reportingComponent")
+    ),
+    "spec.hostNetwork": lambda pod: bool(at_path(pod, "spec", "hostNetwork")),
+    "spec.unschedulable": lambda node: bool(at_path(node, "spec", "unschedulable")),
+    "status.successful": lambda job: at_path(job, "status", "succeeded") or 0,
+}
+"""Fields that are not simply what is stored under their name."""
+
+
+def _getter(name: str) -> Callable[[JsonObject], Any]:
+    path = name.split(".")
+    return _COMPUTED.get(name) or (lambda value: at_path(value, *path))
+
+
+def _is_known(name: str, resource: Resource) -> bool:
+    if name == "metadata.namespace":
+        # Kinds that declare their fields declare this one only if they have a namespace.
+        return resource.namespaced or not resource.field_labels
+    return name == "metadata.name" or name in resource.field_labels
+
+
+def _unknown_field(name: str, resource: Resource) -> str:
+    if resource.kind == "Job":
+        return f'field label "{name}" not supported for Job'
+    if resource.is_custom or resource.field_labels:
+        return f"field label not supported: {name}"
+    return f'"{name}" is not a known field selector: only "metadata.name", "metadata.namespace"'
 
 
 def _text(value: Any) -> str:
