@@ -4,8 +4,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+IMAGE ?= flyball:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' autoscaler/__init__.py)
 
-.PHONY: help setup servers check format test e2e demo bench crds requirements clean
+.PHONY: help setup servers check format test e2e image image-check demo bench crds requirements clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -40,6 +41,14 @@ test: $(INSTALLED) servers ## All tests, with real servers where this machine ha
 e2e: $(INSTALLED) servers ## Tests on a real control plane, built once with Go or found (docs/guides/testing.md)
 	@$(BIN)/python -m tests.e2e.controlplane
 	$(BIN)/pytest --e2e tests/e2e tests/contract/apiserver $(E2E_ARGS)
+
+image: ## Build the container image with docker or podman
+	@engine=$$(for name in docker podman; do $$name info >/dev/null 2>&1 && { echo $$name; break; }; done); \
+	  [ -n "$$engine" ] || { echo "neither docker nor podman runs here; make image-check needs neither"; exit 1; }; \
+	  $$engine build --tag $(IMAGE) .
+
+image-check: $(INSTALLED) ## Follow the Dockerfile without a container engine and run what comes out
+	$(BIN)/pytest tests/image $(IMAGE_CHECK_ARGS)
 
 demo: $(INSTALLED) ## Controller and embedded cluster under a day of load, live, until Ctrl-C
 	@$(BIN)/flyball demo $(DEMO_ARGS)
