@@ -19,7 +19,7 @@ class Rollout(ApiModel):
     """What a changed spec does to the jobs of the old one."""
 
     strategy: str = ""
-    """``gradual`` leaves them; anything else deletes them, running ones too."""
+    """``gradual`` (the default) leaves them; ``immediate`` deletes them, running ones too."""
     propagation_policy: str = ""
     """``background`` (the default) or ``foreground``."""
 
@@ -85,6 +85,10 @@ class ScaledJob(ApiModel):
 
     @property
     def deletes_on_rollout(self) -> bool:
-        """Whether a changed spec deletes the jobs of the old one, running ones too."""
+        """Whether a changed spec deletes the jobs of the old one, running ones too.
+
+        KEDA's objects say when it does not (``gradual``), ours when it does (``immediate``).
+        """
         rollout = self.spec.rollout
-        return "gradual" not in {self.spec.rollout_strategy, rollout.strategy if rollout else ""}
+        words = {self.spec.rollout_strategy, rollout.strategy if rollout else ""}
+        return "gradual" not in words if self.is_keda else "immediate" in words

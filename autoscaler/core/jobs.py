@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from autoscaler.core.activation import is_active_reading
+from autoscaler.core.job_conditions import job_conditions
 from autoscaler.core.model import (
     Condition,
     DecisionEvent,
@@ -29,30 +30,6 @@ from autoscaler.core.readings import fresh_readings
 
 DEFAULT_MAX_JOBS: Final = 100
 DEFAULT_HISTORY_LIMIT: Final = 100
-
-READY: Final = Condition(
-    "Ready", "True", "ScaledJobReady", "ScaledJob is defined correctly and is ready for scaling"
-)
-PARTIAL_ERROR: Final = Condition(
-    "Ready",
-    "Unknown",
-    "PartialTriggerError",
-    "Some triggers defined in ScaledJob are not working correctly",
-)
-TRIGGER_ERROR: Final = Condition(
-    "Ready",
-    "False",
-    "TriggerError",
-    "Triggers defined in ScaledJob are not working correctly",
-)
-ACTIVE: Final = Condition(
-    "Active", "True", "ScalerActive", "Scaling is performed because triggers are active"
-)
-INACTIVE: Final = Condition(
-    "Active", "False", "ScalerNotActive", "Scaling is not performed because triggers are not active"
-)
-PAUSED: Final = Condition("Paused", "True", "ScaledJobPaused", "ScaledJob is paused")
-UNPAUSED: Final = Condition("Paused", "False", "ScaledJobUnpaused", "ScaledJob is unpaused")
 
 
 class JobStrategy(StrEnum):
@@ -135,11 +112,20 @@ class JobPod(msgspec.Struct, frozen=True, kw_only=True):
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job of the ScaledJob.
 
+    A queue that was read before a job took its work still contains that work. So a job also says
+    since when we know that it has begun and ended; for an older reading it has not yet.
+
     Attributes:
         outcome: ``Complete`` or ``Failed`` once that condition is True, else empty.
         finished_at: When it finished (for failed jobs: when the condition turned True), epoch
             seconds; None when unknown.
         generation: Of the ScaledJob it was created from.
+        pods: As far as they were looked at.
+        has_begun: One of its pods runs or has succeeded, whether or not it is among ``pods``.
+        begun_at: Since when we know that it has begun, epoch seconds; None = for long.
+        ended_at: Since when we know that it has finished or is gone; None = for long.
+        is_leaving: Deleted, but not gone yet; there is nothing more to delete.
+        is_gone: It no longer exists and counts for older readings only.
     """
 
     name: str
@@ -148,6 +134,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float = 0.0
     generation: str = ""
     pods: tuple[JobPod, ...] = ()
+    has_begun: bool = False
+    begun_at: float | None = None
+    ended_at: float | None = None
+    is_leaving: bool = False
+    is_gone: bool = False
 
 
 class JobObservation(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,7 +245,7 @@ def decide_jobs(
         text = "the jobs cannot be listed ({0}): nothing is created"
         step = Step("jobs", None, None, "JobsUnreadable", text, (seen.list_error,))
         return msgspec.structs.replace(decision, steps=(step,)), after
-    counts = count_jobs(policy, seen.jobs)
+    counts = count_jobs(policy, seen.jobs, _read_at(policy, readings))
     if policy.paused:
         step = Step("jobs", counts.running, counts.running, "Paused", "paused by annotation")
         return msgspec.structs.replace(decision, counts=counts, steps=(step,)), after
@@ -357,17 +348,41 @@ def combine(policy: JobPolicy, loads: Sequence[QueueLoad]) -> QueueLoad:
     return QueueLoad(length, min(max_jobs, limit), is_active or policy.min_jobs > 0)
 
 
-def count_jobs(policy: JobPolicy, jobs: Sequence[Job]) -> JobCounts:
-    """Count the unfinished jobs and those of them that have not really begun."""
-    unfinished = [job for job in jobs if not job.outcome]
-    return JobCounts(len(unfinished), sum(_is_pending(policy, job) for job in unfinished))
+def count_jobs(policy: JobPolicy, jobs: Sequence[Job], at: float | None = None) -> JobCounts:
+    """Count the unfinished jobs and those of them that have not really begun.
+
+    Args:
+        policy: Says what a pending job is.
+        jobs: All of them.
+        at: When the queues were read, epoch seconds: what became known of a job later does not
+            count, because the queues' lengths do not know of it either. None = now.
+    """
+    unfinished = [job for job in jobs if _is_unfinished(job, at)]
+    return JobCounts(len(unfinished), sum(_is_pending(policy, job, at) for job in unfinished))
 
 
-def _is_pending(policy: JobPolicy, job: Job) -> bool:
+def _is_unfinished(job: Job, at: float | None) -> bool:
+    return not (job.outcome or job.is_gone) or _is_later(job.ended_at, at)
+
+
+def _is_pending(policy: JobPolicy, job: Job, at: float | None) -> bool:
+    if _is_later(job.begun_at, at):
+        return True
     if policy.pending_pod_conditions:
         wanted = frozenset(policy.pending_pod_conditions)
         return not any(wanted <= pod.conditions for pod in job.pods)
-    return not any(pod.phase in ("Running", "Succeeded") for pod in job.pods)
+    return not (job.has_begun or any(pod.phase in ("Running", "Succeeded") for pod in job.pods))
+
+
+def _is_later(known_since: float | None, at: float | None) -> bool:
+    return known_since is not None and at is not None and known_since > at
+
+
+def _read_at(policy: JobPolicy, readings: Mapping[str, Reading]) -> float | None:
+    """Return when the oldest of the queue lengths in use was read; without any, the last try."""
+    queues = [readings[metric.spec.name] for metric in _queue_metrics(policy)]
+    good = [reading.sampled_at for reading in queues if reading.error is None]
+    return min(good or (reading.sampled_at for reading in queues), default=None)
 
 
 def jobs_to_create(policy: JobPolicy, load: QueueLoad, counts: JobCounts) -> int:
@@ -405,7 +420,8 @@ def jobs_beyond_history(policy: JobPolicy, jobs: Sequence[Job]) -> tuple[str, ..
         ("Complete", policy.successful_jobs_history_limit),
         ("Failed", policy.failed_jobs_history_limit),
     ):
-        finished = sorted((job for job in jobs if job.outcome == outcome), key=_age)
+        finished = [job for job in jobs if job.outcome == outcome and _is_deletable(job)]
+        finished.sort(key=_age)
         names += [job.name for job in finished[: max(0, len(finished) - limit)]]
     return tuple(names)
 
@@ -419,33 +435,10 @@ def jobs_to_roll_out(policy: JobPolicy, jobs: Sequence[Job]) -> tuple[str, ...]:
     """Return the jobs of another generation to delete after a changed spec."""
     if not policy.deletes_on_rollout:
         return ()
-    return tuple(job.name for job in jobs if job.generation != policy.generation)
+    return tuple(
+        job.name for job in jobs if job.generation != policy.generation and _is_deletable(job)
+    )
 
 
-def job_conditions(
-    conditions: tuple[Condition, ...], *, is_active: bool, is_error: bool, paused: bool = False
-) -> tuple[tuple[Condition, ...], tuple[DecisionEvent, ...]]:
-    """Return the conditions after a decision and the events their changes call for.
-
-    A condition is rewritten when its status changes, as KEDA does.
-    """
-    ready = READY if not is_error else PARTIAL_ERROR if is_active else TRIGGER_ERROR
-    wanted = [ready, ACTIVE if is_active else INACTIVE]
-    by_type = {known.type: known for known in conditions}
-    if paused or PAUSED.type in by_type:
-        wanted.append(PAUSED if paused else UNPAUSED)
-    events: list[DecisionEvent] = []
-    for condition in wanted:
-        known = by_type.get(condition.type)
-        if known is not None and known.status == condition.status:
-            continue
-        by_type[condition.type] = condition
-        if condition.type == ACTIVE.type:
-            reason = "ScaledJobActive" if is_active else "ScaledJobInactive"
-            events.append(DecisionEvent("Normal", reason, condition.message))
-    return tuple(by_type.values()), tuple(events)
-
-
-def jobs_created_event(created: int) -> DecisionEvent:
-    """Return the event for jobs that have been created; failed creations are not counted."""
-    return DecisionEvent("Normal", "KEDAJobsCreated", f"Created {created} jobs")
+def _is_deletable(job: Job) -> bool:
+    return not (job.is_gone or job.is_leaving)

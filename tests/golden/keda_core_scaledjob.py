@@ -7,6 +7,7 @@ from typing import Any
 
 from autoscaler.api.fields import parse_timestamp
 from autoscaler.api.rules import parse_number
+from autoscaler.core.job_conditions import job_conditions, jobs_created_event
 from autoscaler.core.jobs import (
     DEFAULT_HISTORY_LIMIT,
     Job,
@@ -21,9 +22,7 @@ from autoscaler.core.jobs import (
     count_jobs,
     job_bounds,
     job_ceiling,
-    job_conditions,
     jobs_beyond_history,
-    jobs_created_event,
     jobs_to_create,
     queue_load,
 )

@@ -35,8 +35,28 @@ def test_the_plainest_job_has_kedas_defaults() -> None:
     assert (policy.min_jobs, policy.max_queue_jobs) == (0, 100)
     assert (policy.strategy, policy.calculation) == (JobStrategy.DEFAULT, JobCalculation.MAX)
     assert (policy.successful_jobs_history_limit, policy.failed_jobs_history_limit) == (100, 100)
-    assert (policy.generation, policy.deletes_on_rollout, policy.paused) == ("4", True, False)
+    assert (policy.generation, policy.deletes_on_rollout, policy.paused) == ("4", False, False)
     assert policy.metrics[0].spec is VIDEOS.specs[0]
+
+
+@pytest.mark.parametrize(
+    ("api_version", "rollout", "deletes"),
+    [
+        (FLYBALL, {}, False),
+        (FLYBALL, {"rollout": {"strategy": "default"}}, False),
+        (FLYBALL, {"rollout": {"strategy": "immediate"}}, True),
+        (FLYBALL, {"rolloutStrategy": "immediate"}, True),
+        (KEDA, {}, True),
+        (KEDA, {"rollout": {"strategy": "default"}}, True),
+        (KEDA, {"rollout": {"strategy": "gradual"}}, False),
+        (KEDA, {"rolloutStrategy": "gradual"}, False),
+    ],
+)
+def test_running_work_goes_only_where_that_is_asked_for(
+    api_version: str, rollout: dict[str, Any], *, deletes: bool
+) -> None:
+    """Ours replaces running jobs when told to, KEDA's unless told not to."""
+    assert _policy(rollout, api_version=api_version).deletes_on_rollout is deletes
 
 
 def test_everything_written_reaches_the_policy() -> None:

@@ -69,22 +69,6 @@ def test_the_job_template_is_handed_on_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "deletes"),
-    [
-        ({}, True),
-        ({"rollout": {"strategy": "immediate"}}, True),
-        ({"rollout": {"strategy": "gradual"}}, False),
-        ({"rolloutStrategy": "gradual"}, False),
-    ],
-)
-def test_rollout_keeps_running_jobs_when_gradual(spec: dict[str, Any], deletes: bool) -> None:
-    """Both spellings of the gradual rollout keep the jobs of the old spec."""
-    obj = parse_object(scaled_job(spec))
-    assert isinstance(obj, ScaledJob)
-    assert obj.deletes_on_rollout is deletes
-
-
-@pytest.mark.parametrize(
     ("spec", "field"),
     [
         ({"podIdentity": {"provider": "azure"}}, "spec.podIdentity.provider"),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from autoscaler.core.job_conditions import jobs_created_event
 from autoscaler.core.jobs import (
     Job,
     JobCalculation,
@@ -22,7 +23,6 @@ from autoscaler.core.jobs import (
     decide_jobs,
     job_bounds,
     jobs_beyond_history,
-    jobs_created_event,
     jobs_to_create,
     jobs_to_roll_out,
 )
@@ -167,6 +167,54 @@ def test_pending_is_what_has_not_begun() -> None:
     half = JobPod(phase="Running", conditions=frozenset(("Ready",)))
     assert count_jobs(wants, (Job(name="a", pods=(half, ready)),)) == JobCounts(1, 0)
     assert count_jobs(wants, (Job(name="a", pods=(half,)),)) == JobCounts(1, 1)
+
+
+def test_a_queue_is_compared_with_the_jobs_of_its_time() -> None:
+    """What became of a job after the queue was read is no reason to create another one."""
+    jobs = (
+        job("ended", "Complete", ended_at=NOW + 1),
+        job("gone", is_gone=True, ended_at=NOW + 1),
+        job("begun", has_begun=True, begun_at=NOW + 1),
+        job("ended before", "Complete", ended_at=NOW - 1),
+        job("gone before", is_gone=True, ended_at=NOW - 1),
+        job("begun before", has_begun=True, begun_at=NOW - 1),
+        job("begun for long", has_begun=True),
+    )
+    assert count_jobs(POLICY, jobs, NOW) == JobCounts(5, 3)
+    assert count_jobs(POLICY, jobs, NOW + 2) == JobCounts(3, 0)
+    assert count_jobs(POLICY, jobs) == JobCounts(3, 0)
+    assert decide(POLICY, *jobs)[0].counts == JobCounts(5, 3)
+
+
+def test_with_several_queues_the_oldest_reading_decides() -> None:
+    """A failed trigger's readings do not count; with failures only, the last try does."""
+    other = MetricPolicy(spec=MetricSpec(name="s1-q", target_milli=1000), trigger_index=1)
+    policy = replace(POLICY, metrics=(QUEUE, other))
+    jobs = (job("ended", "Complete", ended_at=NOW - 5),)
+
+    def running(first: Reading, second: Reading) -> int:
+        readings = {"s0-q": first, "s1-q": second}
+        seen = JobObservation(at=NOW, readings=readings, jobs=jobs)
+        counts = decide_jobs(policy, JobMemory(), seen)[0].counts
+        assert counts is not None
+        return counts.running
+
+    old, new = Reading.of("s0-q", 1.0, NOW - 9), Reading.of("s1-q", 1.0, NOW)
+    failed = Reading.failed("s0-q", "refused", NOW - 9)
+    assert running(old, new) == 1
+    assert running(failed, new) == 0
+    assert running(failed, Reading.failed("s1-q", "refused", NOW)) == 1
+
+
+def test_a_job_is_deleted_once() -> None:
+    """What is leaving or gone is neither history nor rolled out."""
+    policy = replace(POLICY, successful_jobs_history_limit=0)
+    jobs = (
+        job("leaving", "Complete", is_leaving=True, generation="1"),
+        job("gone", is_gone=True, ended_at=NOW, generation="1"),
+    )
+    decision, _ = decide(policy, *jobs)
+    assert (decision.delete, decision.roll_out) == ((), ())
 
 
 @pytest.mark.parametrize(
