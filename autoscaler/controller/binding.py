@@ -61,6 +61,16 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
         return any(r.auth or r.env for r in self.resolved)
 
     @property
+    def polling_interval_seconds(self) -> float:
+        """How often its metrics are read."""
+        return self.obj.polling_interval_seconds
+
+    @property
+    def found(self) -> object:
+        """What was looked up to make the binding."""
+        return self.target, self.resolved
+
+    @property
     def external_metrics(self) -> tuple[str, ...]:
         """Names of the metrics read from sources."""
         return tuple(

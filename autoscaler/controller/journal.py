@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import StrEnum
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -21,6 +22,18 @@ class Outcome(StrEnum):
     """The API server refused the write; it is tried again."""
 
 
+class Kept(Protocol):
+    """What a journal keeps."""
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What tells entries apart: of equal ones in a row only the last is kept."""
+        ...
+
+
+E = TypeVar("E", bound=Kept)
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A decision and what became of it.
 
@@ -32,8 +45,21 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     error: str = ""
 
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """Every rescale is one of a kind; other decisions by what they say."""
+        decision = self.decision
+        if decision.is_rescale:
+            return (decision.at,)
+        return (
+            self.outcome,
+            decision.desired_replicas,
+            decision.is_active,
+            tuple(step.code for step in decision.steps),
+        )
 
-class Journal:
+
+class Journal(Generic[E]):
     """The latest decision, and before it the last ones that were different in kind.
 
     A steady object decides the same thing over and over; such repetitions replace each other, so
@@ -41,32 +67,20 @@ class Journal:
     """
 
     def __init__(self, length: int) -> None:
-        self._entries: deque[Entry] = deque(maxlen=length)
+        self._entries: deque[E] = deque(maxlen=length)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: E) -> None:
         """Remember a decision."""
-        if self._entries and _kind(self._entries[-1]) == _kind(entry):
+        if self._entries and self._entries[-1].kind == entry.kind:
             self._entries[-1] = entry
         else:
             self._entries.append(entry)
 
     @property
-    def latest(self) -> Entry | None:
+    def latest(self) -> E | None:
         """Return the last decision."""
         return self._entries[-1] if self._entries else None
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[E]:
         """Return what is remembered, oldest first."""
         return list(self._entries)
-
-
-def _kind(entry: Entry) -> tuple[object, ...]:
-    decision = entry.decision
-    if decision.is_rescale:
-        return (decision.at,)
-    return (
-        entry.outcome,
-        decision.desired_replicas,
-        decision.is_active,
-        tuple(step.code for step in decision.steps),
-    )

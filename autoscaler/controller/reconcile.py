@@ -17,12 +17,13 @@ from autoscaler.controller.claims import Claims, claimed
 from autoscaler.controller.journal import Outcome
 from autoscaler.controller.objects import ScalingObjects
 from autoscaler.controller.observe import unread_metrics
+from autoscaler.controller.rebinding import Rebinder
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.controller.status import READY, explained, with_ready
-from autoscaler.controller.tracked import Fingerprint, Tracked, fingerprint
+from autoscaler.controller.tracked import Tracked
 from autoscaler.controller.watches import Watches
 from autoscaler.core.model import Reading
-from autoscaler.errors import ConfigError, Forbidden, KubeError, MetricRejected, NotFound
+from autoscaler.errors import ConfigError, Forbidden, NotFound
 from autoscaler.kube.codec import CustomObject
 from autoscaler.kube.pods import PodView
 from autoscaler.kube.store import Store
@@ -82,9 +83,8 @@ class Reconciler:
     ) -> None:
         self._objects = objects
         self._claims = claims
-        self._binder = binder
+        self._bindings = Rebinder(binder, collector, entries, clock, settings)
         self._collector = collector
-        self._entries = entries
         self._watches = watches
         self._actor = actor
         self._announcer = announcer
@@ -134,60 +134,18 @@ class Reconciler:
                 f"{why}; two of them would fight over it",
             )
             return None
-        wanted = fingerprint(tracked.item)
-        binding = tracked.binding
-        if binding is not None and wanted == tracked.fingerprint and not self._is_due(key, tracked):
-            return binding
+        was_bound = tracked.binding is not None
         try:
-            fresh = await self._binder.bind(tracked.item)
-            is_same = (
-                binding is not None
-                and wanted == tracked.fingerprint
-                and fresh.resolved == binding.resolved
-                and fresh.target == binding.target
-            )
-            if not is_same:
-                self._collector.register(key, fresh.readers)
-                binding = fresh
+            binding = await self._bindings.bind(key, tracked)
         except (ConfigError, Forbidden) as error:
-            tracked.fingerprint = wanted
             self._reject(key, tracked, str(error))
             return None
-        except KubeError as error:
-            if binding is None or wanted != tracked.fingerprint:
-                raise
-            # Nothing is known to be wrong with the object; look its references up again later.
-            log.info("references_not_read", object=key, error=str(error))
-        self._bound(tracked, binding, wanted)
-        return binding
-
-    def _bound(self, tracked: Tracked, binding: Binding | None, wanted: Fingerprint) -> None:
-        if tracked.binding is None:
+        if not was_bound:
             # Whatever kept it from working is over; the next decision says what is true now.
             known = tracked.memory.conditions
             kept = tuple(c for c in known if c.type != READY or c.status == "True")
             tracked.memory = replace(tracked.memory, conditions=kept)
-        tracked.binding, tracked.problem, tracked.fingerprint = binding, "", wanted
-        tracked.bound_at, tracked.is_stale = self._clock.monotonic(), False
-
-    def _is_due(self, key: str, tracked: Tracked) -> bool:
-        """Whether what the object refers to has to be looked up again."""
-        binding = tracked.binding
-        if binding is None or tracked.is_stale:
-            return True
-        if not binding.has_references:
-            return False
-        age = self._clock.monotonic() - tracked.bound_at
-        if age >= self._settings.refresh_seconds:
-            return True
-        refused = any(
-            reading.error_reason == MetricRejected.reason
-            for reading in self._collector.readings.of(key).values()
-        )
-        if refused and age >= binding.obj.polling_interval_seconds:
-            self._entries.forget()
-            return True
-        return False
+        return binding
 
     async def _decide(self, key: str, tracked: Tracked, binding: Binding) -> NextTurn:
         readings = self._collector.readings.of(key)
@@ -204,9 +162,7 @@ class Reconciler:
         self._announcer.decided(tracked, binding, entry, before, after)
         shown = explained(binding, after, readings)
         self._actor.write_status(tracked, binding, entry, memory, shown)
-        return NextTurn(
-            self._next_seconds(tracked, binding), has_failed=entry.outcome is Outcome.FAILED
-        )
+        return NextTurn(self._next_seconds(tracked), has_failed=entry.outcome is Outcome.FAILED)
 
     def _pods(self, key: str, binding: Binding) -> tuple[Store[PodView] | None, bool]:
         """Return the target's pods if they matter, and whether they are still to be listed."""
@@ -227,12 +183,12 @@ class Reconciler:
         is_new = age < FIRST_READ_SECONDS
         return is_new and bool(unread_metrics(binding, readings))
 
-    def _next_seconds(self, tracked: Tracked, binding: Binding) -> float | None:
+    def _next_seconds(self, tracked: Tracked) -> float | None:
         entry = tracked.journal.latest
-        wishes = [entry.decision.requeue_after_seconds if entry else None]
-        if binding.has_references:
-            age = self._clock.monotonic() - tracked.bound_at
-            wishes.append(max(0.0, self._settings.refresh_seconds - age))
+        wishes = [
+            entry.decision.requeue_after_seconds if entry else None,
+            self._bindings.next_lookup_seconds(tracked),
+        ]
         return min((wish for wish in wishes if wish is not None), default=None)
 
     def _reject(self, key: str, tracked: Tracked, message: str) -> None:

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from autoscaler.controller.binding import Binding
 from autoscaler.controller.resource_metrics import RESOURCE_SOURCES
-from autoscaler.controller.tracked import Tracked
+from autoscaler.controller.tracked import Tracked, TrackedItem
+from autoscaler.controller.triggers import HasTriggers
 from autoscaler.core.model import Condition, Decision, Memory, Reading
 from autoscaler.errors import shorten
 from autoscaler.kube.status import timestamp
@@ -31,13 +32,13 @@ def with_ready(binding: Binding, conditions: tuple[Condition, ...]) -> tuple[Con
 
 
 def explained(
-    binding: Binding, conditions: tuple[Condition, ...], readings: Mapping[str, Reading]
+    binding: HasTriggers, conditions: tuple[Condition, ...], readings: Mapping[str, Reading]
 ) -> tuple[Condition, ...]:
     """Return the conditions to show: one that is not Ready names the failing triggers."""
     return tuple(_explained(binding, c, readings) if c.type == READY else c for c in conditions)
 
 
-def failures(binding: Binding, readings: Mapping[str, Reading]) -> str:
+def failures(binding: HasTriggers, readings: Mapping[str, Reading]) -> str:
     """Return which triggers cannot be read, and why; empty when all can."""
     return "; ".join(
         f"{binding.describe(name)}: {reading.error}"
@@ -46,9 +47,9 @@ def failures(binding: Binding, readings: Mapping[str, Reading]) -> str:
     )
 
 
-def rejected(message: str) -> Condition:
+def rejected(message: str, reason: str = CHECK_FAILED_REASON) -> Condition:
     """Return the Ready condition of an object that cannot work."""
-    return Condition(READY, "False", CHECK_FAILED_REASON, shorten(message, MESSAGE_LIMIT))
+    return Condition(READY, "False", reason, shorten(message, MESSAGE_LIMIT))
 
 
 def status_of(
@@ -80,7 +81,7 @@ def status_of(
         "pausedReplicaCount": paused,
         "triggersTypes": ",".join(dict.fromkeys(t.type for t in binding.obj.spec.triggers)),
         "authenticationsTypes": ",".join(dict.fromkeys(authentications)) or None,
-        "health": _replaced(
+        "health": replaced(
             tracked.item.status.get("health"),
             {
                 name: {
@@ -90,7 +91,7 @@ def status_of(
                 for name, health in memory.health.items()
             },
         ),
-        "triggersActivity": _replaced(
+        "triggersActivity": replaced(
             tracked.item.status.get("triggersActivity"),
             {
                 name: {"isActive": name in decision.active_triggers}
@@ -100,7 +101,7 @@ def status_of(
     }
     if memory.last_active_at is not None:
         status["lastActiveTime"] = timestamp(memory.last_active_at)
-    return {name: value for name, value in status.items() if _matters(tracked, name, value)}
+    return {name: value for name, value in status.items() if matters(tracked, name, value)}
 
 
 def signature(conditions: tuple[Condition, ...], status: Mapping[str, Any]) -> object:
@@ -124,7 +125,7 @@ def signature(conditions: tuple[Condition, ...], status: Mapping[str, Any]) -> o
 
 
 def _explained(
-    binding: Binding, condition: Condition, readings: Mapping[str, Reading]
+    binding: HasTriggers, condition: Condition, readings: Mapping[str, Reading]
 ) -> Condition:
     if condition.status == "True":
         return condition
@@ -138,12 +139,12 @@ def _explained(
     )
 
 
-def _replaced(before: object, wanted: dict[str, Any]) -> dict[str, Any] | None:
+def replaced(before: object, wanted: dict[str, Any]) -> dict[str, Any] | None:
     """Return a merge patch that leaves exactly ``wanted``."""
     gone = [name for name in before if name not in wanted] if isinstance(before, Mapping) else []
     return {**wanted, **dict.fromkeys(gone)} or None
 
 
-def _matters(tracked: Tracked, name: str, value: Any) -> bool:
+def matters(tracked: TrackedItem[Any], name: str, value: Any) -> bool:
     """Leave out what is empty and was never written."""
     return bool(value) or value == 0 or name in tracked.item.status

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from autoscaler.controller.binding import Binding
-from autoscaler.controller.journal import Journal
+from autoscaler.controller.journal import Entry, Journal
 from autoscaler.core.model import Condition, Health, Memory, Reading
 from autoscaler.kube.codec import CustomObject
 
 EVENTS_REMEMBERED: Final = 64
+B = TypeVar("B")
 Fingerprint = tuple[str, int, tuple[tuple[str, str], ...]]
 
 
-class Tracked:
-    """One object between two reconciles; touched by one worker at a time.
+class TrackedItem(Generic[B]):
+    """What is kept about one object of either kind; touched by one worker at a time.
 
     Attributes:
         item: The object as last seen.
@@ -26,12 +27,9 @@ class Tracked:
         problem: Why it cannot work, for people; empty while it works.
         bound_at: When the binding was last checked, monotonic seconds.
         is_stale: Something it refers to changed; check the binding at the next reconcile.
-        memory: For the next decision; survives pauses and edits.
-        journal: Past decisions.
         readings: Those of the last decision.
         status_signature: The important part of the status last written.
         status_at: When it was written, monotonic seconds.
-        original_replicas: Of the target when the object took it over.
     """
 
     __slots__ = (
@@ -41,30 +39,23 @@ class Tracked:
         "fingerprint",
         "is_stale",
         "item",
-        "journal",
-        "memory",
-        "original_replicas",
         "problem",
         "readings",
         "status_at",
         "status_signature",
     )
 
-    def __init__(self, item: CustomObject, journal_length: int) -> None:
+    def __init__(self, item: CustomObject) -> None:
         self.item = item
         self.fingerprint: Fingerprint | None = None
-        self.binding: Binding | None = None
+        self.binding: B | None = None
         self.problem = ""
         self.bound_at = 0.0
         self.is_stale = False
-        self.memory = memory_from_status(item.status)
-        self.journal = Journal(journal_length)
         self.readings: Mapping[str, Reading] = {}
         self.events: OrderedDict[tuple[str, str], float] = OrderedDict()
         self.status_signature: object = None
         self.status_at = 0.0
-        count = item.status.get("originalReplicaCount")
-        self.original_replicas: int | None = count if isinstance(count, int) else None
 
     def should_record(
         self, reason: str, message: str, *, now: float, repeat_seconds: float
@@ -79,6 +70,25 @@ class Tracked:
         while len(self.events) > EVENTS_REMEMBERED:
             self.events.popitem(last=False)
         return True
+
+
+class Tracked(TrackedItem[Binding]):
+    """One ScaledObject between two reconciles.
+
+    Attributes:
+        memory: For the next decision; survives pauses and edits.
+        journal: Past decisions.
+        original_replicas: Of the target when the object took it over.
+    """
+
+    __slots__ = ("journal", "memory", "original_replicas")
+
+    def __init__(self, item: CustomObject, journal_length: int) -> None:
+        super().__init__(item)
+        self.memory = memory_from_status(item.status)
+        self.journal: Journal[Entry] = Journal(journal_length)
+        count = item.status.get("originalReplicaCount")
+        self.original_replicas: int | None = count if isinstance(count, int) else None
 
 
 def fingerprint(item: CustomObject) -> Fingerprint:

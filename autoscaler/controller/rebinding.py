@@ -1,0 +1,138 @@
+"""When an object's binding has to be made anew, and making it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from autoscaler.collect.entries import EntryReader
+from autoscaler.collect.poll import Collector
+from autoscaler.collect.subscription import MetricReader
+from autoscaler.controller.settings import ControllerSettings
+from autoscaler.controller.tracked import TrackedItem, fingerprint
+from autoscaler.controller.triggers import HasTriggers
+from autoscaler.errors import ConfigError, Forbidden, KubeError, MetricRejected
+from autoscaler.kube.codec import CustomObject
+from autoscaler.runtime.clock import Clock
+
+log = structlog.get_logger(__name__)
+
+
+class AnyBinding(HasTriggers, Protocol):
+    """What the service does for an object of either kind, as far as references matter."""
+
+    @property
+    def readers(self) -> Sequence[tuple[MetricReader, float]]:
+        """What reads its metrics, with their intervals (seconds)."""
+        ...
+
+    @property
+    def has_references(self) -> bool:
+        """Whether anything outside the object went into the scalers."""
+        ...
+
+    @property
+    def polling_interval_seconds(self) -> float:
+        """How often its metrics are read."""
+        ...
+
+    @property
+    def found(self) -> object:
+        """What was looked up to make it; a binding that found the same is no other one."""
+        ...
+
+
+B = TypeVar("B", bound=AnyBinding)
+Bound_co = TypeVar("Bound_co", bound=AnyBinding, covariant=True)
+
+
+class Binds(Protocol[Bound_co]):
+    """Makes bindings."""
+
+    async def bind(self, item: CustomObject) -> Bound_co:
+        """Make the binding of an object; raises ConfigError or KubeError."""
+        ...
+
+
+class Rebinder(Generic[B]):
+    """Keeps the bindings of objects, and the polling of their metrics, up to date.
+
+    Args:
+        binder: Makes a binding.
+        collector: Gets what reads the metrics.
+        entries: Forgotten when credentials were refused: they may have changed.
+        clock: For the age of bindings.
+        settings: How often references are looked up.
+    """
+
+    def __init__(
+        self,
+        binder: Binds[B],
+        collector: Collector,
+        entries: EntryReader,
+        clock: Clock,
+        settings: ControllerSettings,
+    ) -> None:
+        self._binder = binder
+        self._collector = collector
+        self._entries = entries
+        self._clock = clock
+        self._settings = settings
+
+    async def bind(self, key: str, tracked: TrackedItem[B]) -> B:
+        """Return the object's binding, made anew if anything it depends on may have changed.
+
+        Raises:
+            ConfigError: The object cannot work as it is.
+            Forbidden: Nor can it without a right that is missing.
+            KubeError: The API server could not be asked, and there is no binding to go on with.
+        """
+        wanted = fingerprint(tracked.item)
+        binding = tracked.binding
+        is_current = binding is not None and wanted == tracked.fingerprint
+        if binding is not None and is_current and not self._is_due(key, tracked, binding):
+            return binding
+        try:
+            fresh = await self._binder.bind(tracked.item)
+        except (ConfigError, Forbidden):
+            tracked.fingerprint = wanted
+            raise
+        except KubeError as error:
+            if binding is None or not is_current:
+                raise
+            # Nothing is known to be wrong with the object; look its references up again later.
+            log.info("references_not_read", object=key, error=str(error))
+        else:
+            if binding is None or not is_current or fresh.found != binding.found:
+                self._collector.register(key, fresh.readers)
+                binding = fresh
+        tracked.binding, tracked.problem, tracked.fingerprint = binding, "", wanted
+        tracked.bound_at, tracked.is_stale = self._clock.monotonic(), False
+        return binding
+
+    def next_lookup_seconds(self, tracked: TrackedItem[B]) -> float | None:
+        """Return when the object's references are due, None when it has none."""
+        if tracked.binding is None or not tracked.binding.has_references:
+            return None
+        age = self._clock.monotonic() - tracked.bound_at
+        return max(0.0, self._settings.refresh_seconds - age)
+
+    def _is_due(self, key: str, tracked: TrackedItem[B], binding: B) -> bool:
+        """Whether what the object refers to has to be looked up again."""
+        if tracked.is_stale:
+            return True
+        if not binding.has_references:
+            return False
+        age = self._clock.monotonic() - tracked.bound_at
+        if age >= self._settings.refresh_seconds:
+            return True
+        refused = any(
+            reading.error_reason == MetricRejected.reason
+            for reading in self._collector.readings.of(key).values()
+        )
+        if refused and age >= binding.polling_interval_seconds:
+            self._entries.forget()
+            return True
+        return False
