@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
+
+from autoscaler.telemetry.logging import CHATTY_LOGGERS
 
 pytest_plugins = ["tests.servers.fixtures", "tests.e2e.fixtures"]
 
@@ -27,6 +31,22 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the directory of vectors to replay."""
     parser.addoption("--vectors", default=None, help="replay the golden vectors below this folder")
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """Undo what a command did to the process's logging, which later tests look at."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    if not structlog.is_configured():
+        return
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name in CHATTY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture

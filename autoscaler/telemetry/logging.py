@@ -16,6 +16,10 @@ import structlog
 from structlog.typing import Processor
 
 LogFormat = Literal["auto", "json", "console"]
+
+CHATTY_LOGGERS: Final = ("aiohttp", "aiokafka", "asyncio", "kubernetes", "urllib3")
+"""Libraries that say too much at ``info``."""
+
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 REDACTED: Final = "[redacted]"
@@ -113,7 +117,7 @@ def configure_logging(
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
-    for chatty in ("aiohttp", "aiokafka", "asyncio", "kubernetes", "urllib3"):
+    for chatty in CHATTY_LOGGERS:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[
@@ -124,7 +128,6 @@ def configure_logging(
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
     )
 
 

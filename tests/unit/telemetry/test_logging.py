@@ -5,28 +5,12 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import structlog
 
 from autoscaler.telemetry.logging import REDACTED, configure_logging, redact
-
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """Put global logging back as it was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    chatty = {name: logging.getLogger(name).level for name in ("asyncio", "aiohttp")}
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, old in chatty.items():
-        logging.getLogger(name).setLevel(old)
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
 
 
 def logged(stream: io.StringIO) -> list[dict[str, Any]]:
