@@ -86,6 +86,10 @@ RULES: dict[str, str] = {
         "CustomScalingRunningJobPercentage NaN is no number: the default strategy "
         "applies, as with any other text that is none."
     ),
+    "job-stays-findable": (
+        "Labels and annotations of a ScaledJob are handed on to its jobs, but not those the jobs "
+        "are found by; KEDA creates jobs for ever when such a label hides them."
+    ),
     "metric-type-unknown": (
         "KEDA passes a metricType it does not know on to the HPA, which refuses the "
         "object later; we name the parameter at once."

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
+
 from autoscaler.api.fields import parse_timestamp
 from autoscaler.api.rules import parse_number
+from autoscaler.controller.jobs.template import Maker, job_body
 from autoscaler.core.job_conditions import job_conditions, jobs_created_event
 from autoscaler.core.jobs import (
     DEFAULT_HISTORY_LIMIT,
@@ -27,6 +30,8 @@ from autoscaler.core.jobs import (
     queue_load,
 )
 from autoscaler.core.model import MetricSpec, TargetType
+from autoscaler.kube.codec import CustomObject, ObjectMeta
+from autoscaler.kube.jobs import GENERATION, NAME_LABEL
 from tests.golden.keda_core_shapes import Raw, conditions_of, milli
 from tests.golden.replay import Case, Differs, NotCovered, Outcome, replays
 
@@ -175,7 +180,7 @@ def _jobs(raw_jobs: list[Raw]) -> tuple[Job, ...]:
 
 
 def _executor(case: Case) -> Outcome:
-    """Compare counts, creations, deletions, conditions and events; the Job object is not ours."""
+    """Compare counts, creations, deletions, conditions, events and the job that is created."""
     given, expected = case["input"], case["expect"]
     spec = given["scaledJob"]["spec"]
     strategy = spec.get("scalingStrategy") or {}
@@ -210,4 +215,27 @@ def _executor(case: Case) -> Outcome:
     creation = (jobs_created_event(created),) if created else ()
     shown = [f"{event.type} {event.reason} {event.message}" for event in (*creation, *events)]
     assert shown == expected["events"], f"{shown} != {expected['events']}"
-    return None
+    return _created_job(given["scaledJob"], expected["createdJob"]) if created else None
+
+
+def _created_job(scaled_job: Raw, expected: Raw) -> Outcome:
+    """Compare the job that is created with KEDA's, empty values left out."""
+    meta = msgspec.convert(scaled_job["metadata"], ObjectMeta)
+    maker = Maker("keda-operator", "{{KEDA_VERSION}}")
+    body = job_body(CustomObject(metadata=meta, raw=scaled_job), maker)
+    hides = NAME_LABEL in meta.labels or GENERATION in meta.annotations
+    for kind, key in (("labels", NAME_LABEL), ("annotations", GENERATION)):
+        ours = {NAME_LABEL: meta.name, GENERATION: str(meta.generation)}[key]
+        assert body["metadata"][kind][key] == ours
+        if hides:
+            expected["metadata"][kind][key] = ours
+    del body["apiVersion"], body["kind"]
+    assert _without_empty(body) == _without_empty(expected)
+    return Differs("job-stays-findable") if hides else None
+
+
+def _without_empty(value: Any) -> Any:
+    if isinstance(value, dict):
+        kept = {key: _without_empty(one) for key, one in value.items()}
+        return {key: one for key, one in kept.items() if one not in ({}, "", None)}
+    return [_without_empty(one) for one in value] if isinstance(value, list) else value
