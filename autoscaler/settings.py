@@ -108,6 +108,33 @@ class ServerSettings(_Group):
     """Whether to listen at all."""
 
 
+class WebhookSettings(_Group):
+    """The validating admission webhook, which refuses objects that cannot work."""
+
+    is_enabled: bool = False
+    """Whether to serve it; ``--webhook-listen`` does, too."""
+    host: str = "0.0.0.0"  # noqa: S104 -- the API server calls from outside the pod
+    """Address to listen on."""
+    port: int = Field(default=9443, ge=0, le=65535)
+    """Port to listen on; 0 = any free one."""
+    certificate_folder: str | None = None
+    """Folder with ``tls.crt`` and ``tls.key``, as cert-manager fills one; unset = the service makes
+    its own certificate, renews it and tells the API server to trust it."""
+    secret: str = "flyball-webhook-certificate"  # noqa: S105 -- its name
+    """Secret that keeps the self-managed certificate, in the service's own namespace."""
+    configuration: str = "flyball"
+    """ValidatingWebhookConfiguration whose ``caBundle`` the service keeps current."""
+    service: str = "flyball-webhook"
+    """Service the API server calls; the self-managed certificate is for its name."""
+    names: tuple[str, ...] = ()
+    """More DNS names and IP addresses the self-managed certificate is for, where the API server
+    calls a URL."""
+    concurrent_reviews: int = Field(default=16, ge=1)
+    """Objects reviewed at the same time; four times as many wait, more are sent away."""
+    timeout_seconds: float = Field(default=4.0, gt=0)
+    """Longest time one review may take; keep it below ``timeoutSeconds`` of the configuration."""
+
+
 class TelemetrySettings(_Group):
     """What the service says about itself."""
 
@@ -138,6 +165,8 @@ class Settings(BaseSettings):
     """How objects are reconciled."""
     server: ServerSettings = ServerSettings()
     """The service's own HTTP endpoints."""
+    webhook: WebhookSettings = WebhookSettings()
+    """The validating admission webhook."""
     telemetry: TelemetrySettings = TelemetrySettings()
     """What the service says about itself."""
 

@@ -39,6 +39,10 @@ def run(
         str | None,
         typer.Option(help="HOST:PORT of probes, metrics and explanations [default: 0.0.0.0:8080]."),
     ] = None,
+    webhook_listen: Annotated[
+        str | None,
+        typer.Option(help="Serve the admission webhook, too, on this HOST:PORT [default: off]."),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="Settings file (YAML).", envvar="FLYBALL_CONFIG")
     ] = None,
@@ -68,6 +72,8 @@ def run(
                     "watch_keda": _scope(annotated=watch_keda, everything=watch_keda_all),
                 },
                 "server": _address(listen),
+                "webhook": {"is_enabled": webhook_listen is not None or None}
+                | _address(webhook_listen),
                 "telemetry": {"log_level": log_level, "log_format": log_format},
             },
             file=config,
@@ -89,12 +95,15 @@ async def serve(settings: Settings) -> None:
         ConfigError: No usable cluster configuration, or the address is taken.
         RootTaskEnded: A part of the service ended unexpectedly.
     """
+    from contextlib import AsyncExitStack
+
     import structlog
 
     from autoscaler import __version__
+    from autoscaler.cli.webhook import add_webhook
     from autoscaler.controller.service import Service
     from autoscaler.controller.settings import controller_settings
-    from autoscaler.kube.transport import KubeClient, TransportLimits
+    from autoscaler.kube.transport import TransportLimits
     from autoscaler.plugins import ScalerRegistry
     from autoscaler.runtime.clock import SystemClock
     from autoscaler.runtime.supervisor import DEFAULT_SIGNALS
@@ -110,22 +119,13 @@ async def serve(settings: Settings) -> None:
         burst=kubernetes.burst,
         timeout_seconds=kubernetes.timeout_seconds,
     )
-    if kubernetes.server:
-        client = KubeClient.for_url(
-            kubernetes.server, limits=limits, on_request=metrics.kube_requested
-        )
-    else:
-        client = await KubeClient.connect(
-            kubernetes.kubeconfig,
-            kubernetes.context,
-            in_cluster=kubernetes.in_cluster,
-            limits=limits,
-            on_request=metrics.kube_requested,
-        )
-    try:
+    registry = ScalerRegistry()
+    async with AsyncExitStack() as stack:
+        client = await connect(settings, metrics, limits)
+        stack.push_async_callback(client.close)
         service = Service(
             client,
-            ScalerRegistry(),
+            registry,
             settings=controller_settings(settings),
             clock=clock,
             metrics=metrics,
@@ -136,13 +136,32 @@ async def serve(settings: Settings) -> None:
             api_server=client.server,
             namespace=kubernetes.namespace or "all",
         )
-        if not settings.server.is_enabled:
-            await service.run(signals=DEFAULT_SIGNALS)
-            return
-        async with listening(service, settings.server.host, settings.server.port):
-            await service.run(signals=DEFAULT_SIGNALS)
-    finally:
-        await client.close()
+        if settings.webhook.is_enabled:
+            own_client = await connect(settings, metrics, limits)
+            stack.push_async_callback(own_client.close)
+            add_webhook(service, settings, client=own_client, registry=registry, clock=clock)
+        if settings.server.is_enabled:
+            server = settings.server
+            await stack.enter_async_context(listening(service, server.host, server.port))
+        await service.run(signals=DEFAULT_SIGNALS)
+
+
+async def connect(settings: Settings, metrics: Metrics, limits: TransportLimits) -> KubeClient:
+    """Return a connection to the API server of the settings; raises ConfigError."""
+    from autoscaler.kube.transport import KubeClient
+
+    kubernetes = settings.kubernetes
+    if kubernetes.server:
+        return KubeClient.for_url(
+            kubernetes.server, limits=limits, on_request=metrics.kube_requested
+        )
+    return await KubeClient.connect(
+        kubernetes.kubeconfig,
+        kubernetes.context,
+        in_cluster=kubernetes.in_cluster,
+        limits=limits,
+        on_request=metrics.kube_requested,
+    )
 
 
 def _scope(*, annotated: bool, everything: bool) -> str | None:

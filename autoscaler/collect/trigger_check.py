@@ -7,6 +7,8 @@ the trigger is bound, so its absence is no problem here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Final
 
 from autoscaler.api.problems import Problem, ProblemReason
 from autoscaler.api.scaledjob import ScaledJob
@@ -15,6 +17,9 @@ from autoscaler.api.triggers import Trigger
 from autoscaler.errors import TriggerConfigError, UnknownScalerError
 from autoscaler.plugins import ScalerRegistry
 from autoscaler.sdk.scaler import TriggerContext
+
+LOOKED_AT: Final = 100
+"""Parameters of a trigger that are compared with the known ones; no scaler reads as many."""
 
 
 def check_triggers(registry: ScalerRegistry, obj: ScaledObject | ScaledJob) -> list[Problem]:
@@ -51,7 +56,8 @@ def _check_one(
     except UnknownScalerError as error:
         yield Problem(f"{place}.type", str(error), ProblemReason.NOT_SUPPORTED)
         return
-    for sentence in scaler.config_type.unexpected_parameters(trigger.metadata):
+    looked_at = dict(islice(trigger.metadata.items(), LOOKED_AT))
+    for sentence in scaler.config_type.unexpected_parameters(looked_at):
         yield Problem(f"{place}.metadata", sentence, ProblemReason.UNKNOWN, is_warning=True)
     try:
         registry.create(trigger.type, trigger.metadata, {}, {}, context)

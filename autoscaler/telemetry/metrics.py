@@ -168,6 +168,23 @@ class Metrics:
         self.loop_lag = self._gauge(
             "flyball_loop_lag_seconds", "How late the event loop ran its last timer."
         )
+        self._declare_webhook()
+
+    def _declare_webhook(self) -> None:
+        self.webhook_validations = self._counter(
+            "flyball_webhook_validations_total",
+            "Objects the admission webhook was asked about, by what became of them.",
+            "kind",
+            "action",
+            "outcome",
+        )
+        self.webhook_seconds = self._histogram(
+            "flyball_webhook_review_seconds", "Time of one review."
+        )
+        self.webhook_certificate_expiry = self._gauge(
+            "flyball_webhook_certificate_expiry_timestamp_seconds",
+            "When the webhook's certificate expires, epoch seconds; 0 without one.",
+        )
 
     def _declare_keda(self) -> None:
         self.keda_value = self._gauge(
