@@ -19,9 +19,13 @@ PAUSED_SCALE_IN: Final = "autoscaling.keda.sh/paused-scale-in"
 PAUSED_SCALE_OUT: Final = "autoscaling.keda.sh/paused-scale-out"
 FORCE_ACTIVATION: Final = "autoscaling.keda.sh/force-activation"
 TRANSFER_HPA_OWNERSHIP: Final = "scaledobject.keda.sh/transfer-hpa-ownership"
+TRANSFER_OWNERSHIP: Final = "flyball.dev/transfer-hpa-ownership"
+"""Our spelling of the same."""
 HPA_EXCLUDED_LABELS: Final = "scaledobject.keda.sh/hpa-excluded-labels"
 JOB_EXCLUDED_LABELS: Final = "scaledjob.keda.sh/job-excluded-labels"
 HPA_OWNERSHIP_CHECK: Final = "validations.keda.sh/hpa-ownership"
+ADOPT: Final = "flyball.dev/adopt"
+"""On a ``keda.sh`` object: ``"true"`` hands it over to us, ``"false"`` never does."""
 
 KNOWN: Final = frozenset(
     {
@@ -34,6 +38,8 @@ KNOWN: Final = frozenset(
         HPA_EXCLUDED_LABELS,
         JOB_EXCLUDED_LABELS,
         HPA_OWNERSHIP_CHECK,
+        TRANSFER_OWNERSHIP,
+        ADOPT,
     }
 )
 PREFIXES: Final = (
@@ -50,6 +56,11 @@ _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,10}")
 def is_on(annotations: Mapping[str, str], name: str) -> bool:
     """Return whether a switch annotation is on."""
     return name in annotations and annotations[name] not in _FALSE
+
+
+def takes_over(annotations: Mapping[str, str]) -> bool:
+    """Return whether an existing autoscaler is to be taken over, in either spelling."""
+    return is_on(annotations, TRANSFER_HPA_OWNERSHIP) or is_on(annotations, TRANSFER_OWNERSHIP)
 
 
 def pause_of(annotations: Mapping[str, str]) -> Pause:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from autoscaler.api.annotations import TRANSFER_HPA_OWNERSHIP, is_on, validate_annotations
+from autoscaler.api.annotations import TRANSFER_HPA_OWNERSHIP, takes_over, validate_annotations
 from autoscaler.api.behavior import validate_behavior
 from autoscaler.api.problems import (
     Path,
@@ -93,7 +93,7 @@ def _check_names(obj: ScaledObject) -> Iterator[Problem]:
     if config and config.name:
         if len(config.name) > NAME_LIMIT:
             yield _too_long(path, config.name)
-    elif is_on(obj.metadata.annotations, TRANSFER_HPA_OWNERSHIP):
+    elif takes_over(obj.metadata.annotations):
         yield required(path, f"must name the autoscaler to take over ({TRANSFER_HPA_OWNERSHIP})")
     elif obj.is_keda and NAME_LIMIT - len(KEDA_HPA_PREFIX) < len(name) <= NAME_LIMIT:
         # An object of KEDA's has to remain one: KEDA refuses it without a shorter name here.

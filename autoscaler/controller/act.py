@@ -9,6 +9,7 @@ import structlog
 
 from autoscaler.controller.binding import Binding
 from autoscaler.controller.journal import Entry, Outcome
+from autoscaler.controller.objects import key_for
 from autoscaler.controller.observe import observe, unreadable
 from autoscaler.controller.status import rejected, signature, status_of
 from autoscaler.controller.status_writer import StatusWriter
@@ -17,7 +18,7 @@ from autoscaler.controller.tracked import Tracked
 from autoscaler.core.decide import decide, record_rescale
 from autoscaler.core.explain import explain
 from autoscaler.core.model import Condition, Decision, Memory, Reading
-from autoscaler.errors import Conflict, KubeError, NotFound
+from autoscaler.errors import Conflict, Forbidden, KubeError, NotFound
 from autoscaler.kube.pods import PodView
 from autoscaler.kube.status import timestamp
 from autoscaler.kube.store import Store
@@ -67,13 +68,14 @@ class Actor:
 
         Raises:
             NotFound: The scale target is gone.
+            Forbidden: A right to read or scale it is missing.
         """
         entry: Entry | None = None
         memory = tracked.memory
         for attempt in range(CONFLICTS_MAX):
             try:
                 view = await self._targets.view(binding.target, fresh=attempt > 0)
-            except NotFound:
+            except (NotFound, Forbidden):
                 raise
             except KubeError as error:
                 return self._without_scale(tracked, binding, readings, error)
@@ -87,7 +89,7 @@ class Actor:
                 return Entry(decision=decision, outcome=Outcome.SHADOW), memory
             try:
                 await self._targets.scale(binding.target, view, decision.desired_replicas)
-            except NotFound:
+            except (NotFound, Forbidden):
                 raise
             except Conflict as error:
                 entry = self._failed(binding, decision, error)
@@ -129,35 +131,18 @@ class Actor:
                 if entry.error
                 else explain(decision),
             }
-        self._statuses.put(tracked.item.metadata.key, status, conditions)
+        self._statuses.put(key_for(tracked.item), status, conditions)
         tracked.status_at, tracked.status_signature = now, important
 
     def write_rejection(self, tracked: Tracked, message: str) -> None:
         """Write that the object cannot work, and why."""
         status = {"observedGeneration": tracked.item.metadata.generation}
-        self._statuses.put(tracked.item.metadata.key, status, (rejected(message),))
+        self._statuses.put(key_for(tracked.item), status, (rejected(message),))
         tracked.status_signature = None
 
     def forget(self, key: str) -> None:
         """Drop what a deleted object still wanted to say."""
         self._statuses.forget(key)
-
-    async def restore(self, tracked: Tracked, binding: Binding) -> None:
-        """Set the target of a deleted object back to its original replicas, if it wished so."""
-        advanced, count = binding.obj.spec.advanced, tracked.original_replicas
-        wished = advanced is not None and advanced.restore_to_original_replica_count
-        if not wished or count is None or binding.policy.shadow:
-            return
-        for _ in range(CONFLICTS_MAX):
-            try:
-                view = await self._targets.view(binding.target, fresh=True)
-                if view.spec_replicas != count:
-                    await self._targets.scale(binding.target, view, count)
-            except Conflict:
-                continue
-            except KubeError as error:
-                log.warning("not_restored", object=tracked.item.metadata.key, error=str(error))
-            return
 
     def _written(
         self, binding: Binding, decision: Decision, memory: Memory

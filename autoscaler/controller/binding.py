@@ -13,6 +13,7 @@ from autoscaler.api.problems import InvalidObject, Problem
 from autoscaler.api.scaledobject import ScaledObject
 from autoscaler.collect.resolve import ResolvedTrigger, TargetEnvironment
 from autoscaler.collect.subscription import MetricReader
+from autoscaler.controller.adoption import with_taken_over
 from autoscaler.controller.objects import group_of
 from autoscaler.controller.resource_metrics import RESOURCE_SOURCES, ResourceMetrics
 from autoscaler.controller.settings import ControllerSettings
@@ -112,7 +113,7 @@ class Binder:
             InvalidObject: With every problem of the object and what it refers to.
             KubeError: The API server could not be asked.
         """
-        obj = parse_object(item.raw)
+        obj = parse_object(with_taken_over(item))
         if not isinstance(obj, ScaledObject):
             raise ConfigError(f"kind {obj.kind} is not a ScaledObject", field="kind")
         problems: list[Problem] = []

@@ -89,10 +89,18 @@ class Claims:
             return key
         return min(claims.values()).key
 
-    def is_foreign(self, key: str) -> bool:
-        """Whether somebody else acts on the object."""
-        target = self._by_key.get(key)
-        return target is not None and self._by_target[target][key].standing is Standing.FOREIGN
+    def objection(self, key: str) -> str:
+        """Return why the object must not scale its target; empty when no other one does."""
+        holder = self.holder(key)
+        if holder == key:
+            return ""
+        target = self._by_key[key]
+        is_foreign = self._by_target[target][holder].standing is Standing.FOREIGN
+        why = "which KEDA acts on" if is_foreign else "which is older"
+        return (
+            f'spec.scaleTargetRef: {target[1]} "{target[2]}/{target[3]}" is already scaled by '
+            f'ScaledObject "{holder}", {why}; two of them would fight over it'
+        )
 
     def successors(self, item: CustomObject) -> list[str]:
         """Return the objects that scale, or wait to scale, the target of an object."""

@@ -7,12 +7,11 @@ from enum import StrEnum
 from functools import partial
 from typing import Final
 
+from autoscaler.api.annotations import ADOPT
 from autoscaler.kube.codec import CustomObject
 from autoscaler.kube.resources import FLYBALL_GROUP, KEDA_GROUP, Resource, in_group
 from autoscaler.kube.store import Listener, Store
 
-ADOPT: Final = "flyball.dev/adopt"
-"""Annotation of a ``keda.sh`` object: ``"true"`` hands it over to us, ``"false"`` never does."""
 SEPARATOR: Final = "@"
 """Between name and group in the key of an object of another group; no name contains it."""
 
@@ -84,6 +83,11 @@ def group_of(item: CustomObject) -> str:
 def key_of(namespace: str, name: str, group: str = FLYBALL_GROUP) -> str:
     """Return an object's key."""
     return _key(f"{namespace}/{name}", group)
+
+
+def key_for(item: CustomObject) -> str:
+    """Return the key of an object at hand."""
+    return _key(item.metadata.key, group_of(item))
 
 
 def resource_of(kind: Resource, item: CustomObject) -> Resource:

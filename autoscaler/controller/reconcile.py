@@ -11,10 +11,12 @@ from msgspec.structs import replace
 from autoscaler.collect.entries import EntryReader
 from autoscaler.collect.poll import Collector
 from autoscaler.controller.act import Actor
+from autoscaler.controller.adoption import Adopter
 from autoscaler.controller.announce import Announcer
 from autoscaler.controller.binding import Binder, Binding
-from autoscaler.controller.claims import Claims, claimed
+from autoscaler.controller.claims import Claims
 from autoscaler.controller.journal import Outcome
+from autoscaler.controller.lifecycle import Lifecycle
 from autoscaler.controller.objects import ScalingObjects
 from autoscaler.controller.observe import unread_metrics
 from autoscaler.controller.rebinding import Rebinder
@@ -24,6 +26,7 @@ from autoscaler.controller.tracked import Tracked
 from autoscaler.controller.watches import Watches
 from autoscaler.core.model import Reading
 from autoscaler.errors import ConfigError, Forbidden, NotFound
+from autoscaler.kube.autoscalers import AUTOSCALERS
 from autoscaler.kube.codec import CustomObject
 from autoscaler.kube.pods import PodView
 from autoscaler.kube.store import Store
@@ -72,6 +75,8 @@ class Reconciler:
         *,
         objects: ScalingObjects,
         claims: Claims,
+        adopter: Adopter,
+        lifecycle: Lifecycle,
         binder: Binder,
         collector: Collector,
         entries: EntryReader,
@@ -83,6 +88,8 @@ class Reconciler:
     ) -> None:
         self._objects = objects
         self._claims = claims
+        self._adopter = adopter
+        self._lifecycle = lifecycle
         self._bindings = Rebinder(binder, collector, entries, clock, settings)
         self._collector = collector
         self._watches = watches
@@ -101,7 +108,9 @@ class Reconciler:
         item = self._objects.get(key)
         is_going = item is not None and item.metadata.deletion_timestamp is not None
         if item is None or is_going or not self._objects.is_ours(item):
-            await self._forget(key)
+            self._forget(key)
+            if item is not None:
+                await self._let_go(key, item)
             return NextTurn()
         tracked = self._track(key, item)
         try:
@@ -112,6 +121,20 @@ class Reconciler:
         except NotFound as error:
             self._reject(key, tracked, f"spec.scaleTargetRef.name: {error}")
             return NextTurn(loop_seconds=self._settings.retry_seconds)
+        except Forbidden as error:
+            self._reject(key, tracked, str(error))
+            return NextTurn(loop_seconds=self._settings.retry_seconds)
+
+    async def _let_go(self, key: str, item: CustomObject) -> None:
+        """End with an object that is being deleted, or that somebody else acts on from now on."""
+        try:
+            if item.metadata.deletion_timestamp is None:
+                await self._lifecycle.release(key, item)
+            else:
+                await self._lifecycle.end(key, item)
+        except Forbidden as error:
+            self._actor.write_rejection(Tracked(item, journal_length=1), str(error))
+            raise
 
     def _track(self, key: str, item: CustomObject) -> Tracked:
         tracked = self.tracked.get(key)
@@ -122,24 +145,20 @@ class Reconciler:
 
     async def _bind(self, key: str, tracked: Tracked) -> Binding | None:
         """Return the object's binding, made anew if anything it depends on may have changed."""
-        holder = self._claims.holder(key)
-        if holder != key:
-            target = claimed(tracked.item)
-            what = f'{target[1]} "{target[2]}/{target[3]}"' if target else "the target"
-            why = "which KEDA acts on" if self._claims.is_foreign(holder) else "which is older"
-            self._reject(
-                key,
-                tracked,
-                f'spec.scaleTargetRef: {what} is already scaled by ScaledObject "{holder}", '
-                f"{why}; two of them would fight over it",
-            )
+        await self._watches.wait_listed(AUTOSCALERS)
+        objection = self._claims.objection(key) or self._adopter.objection(key, tracked.item)
+        if objection:
+            self._reject(key, tracked, objection)
             return None
+        tracked.item = await self._adopter.write_down(key, tracked.item)
         was_bound = tracked.binding is not None
         try:
             binding = await self._bindings.bind(key, tracked)
         except (ConfigError, Forbidden) as error:
             self._reject(key, tracked, str(error))
             return None
+        for text in await self._adopter.remove(key, tracked.item):
+            self._announcer.event(tracked, "Normal", "AutoscalerTakenOver", text)
         if not was_bound:
             # Whatever kept it from working is over; the next decision says what is true now.
             known = tracked.memory.conditions
@@ -154,6 +173,7 @@ class Reconciler:
         pods, is_waiting = self._pods(key, binding)
         if is_waiting or self._awaits_reading(tracked, binding, readings):
             return NextTurn(loop_seconds=SOON_SECONDS)
+        tracked.item = await self._lifecycle.hold(key, tracked.item, binding.target)
         entry, memory = await self._actor.scale(tracked, binding, readings, pods)
         before = tracked.memory.conditions
         after = with_ready(binding, memory.conditions)
@@ -202,15 +222,14 @@ class Reconciler:
             tracked.problem = message
         self._actor.write_rejection(tracked, message)
 
-    async def _forget(self, key: str) -> None:
+    def _forget(self, key: str) -> None:
         tracked = self.tracked.pop(key, None)
         self._collector.unregister(key)
         self._watches.release(key)
         self._actor.forget(key)
+        self._adopter.forget(key)
         if tracked is None:
             return
         meta = tracked.item.metadata
         self._announcer.forget(meta.namespace, meta.name)
         log.info("object_forgotten", object=key)
-        if tracked.binding is not None:
-            await self._actor.restore(tracked, tracked.binding)

@@ -17,9 +17,11 @@ from autoscaler.collect.poll import Collector
 from autoscaler.collect.resolve import CLUSTER_KIND, Resolver
 from autoscaler.collect.source_loop import FetchReport
 from autoscaler.controller.act import Actor
+from autoscaler.controller.adoption import Adopter, Autoscalers
 from autoscaler.controller.announce import Announcer
 from autoscaler.controller.binding import Binder
 from autoscaler.controller.claims import Claims
+from autoscaler.controller.lifecycle import Lifecycle
 from autoscaler.controller.objects import ScalingObjects, group_of, key_of
 from autoscaler.controller.reconcile import Reconciler
 from autoscaler.controller.settings import ControllerSettings
@@ -30,6 +32,7 @@ from autoscaler.controller.triggers import TriggerBinder
 from autoscaler.controller.views import explanation, explanation_text, summary
 from autoscaler.controller.watches import Watches
 from autoscaler.errors import ConfigError, KubeError
+from autoscaler.kube.autoscalers import Autoscaler
 from autoscaler.kube.cluster_reader import KubeClusterReader
 from autoscaler.kube.codec import CustomObject
 from autoscaler.kube.events import EventRecorder
@@ -196,9 +199,19 @@ class Service:
         }
         targets = Targets(client, self._watches)
         triggers = TriggerBinder(registry, resolvers)
+        autoscalers = Autoscalers(self._watches.autoscalers())
         return Reconciler(
             objects=self._objects,
             claims=self._claims,
+            adopter=Adopter(client, self._objects, autoscalers),
+            lifecycle=Lifecycle(
+                client,
+                self._objects,
+                self._claims,
+                discovery=self._discovery,
+                targets=targets,
+                clock=clock,
+            ),
             binder=Binder(
                 client,
                 triggers=triggers,
@@ -234,6 +247,7 @@ class Service:
                 listener = partial(self._authentication_changed, group)
                 self._custom(kind, group).on_change(listener)
         self._watches.on_workload(self._workload_changed)
+        self._watches.autoscalers().on_change(self._autoscaler_changed)
 
     def _add_tasks(self) -> None:
         add = self._supervisor.add
@@ -281,6 +295,16 @@ class Service:
             if uses or binding is None:
                 tracked.is_stale = True
                 self._queue.add(key)
+
+    def _autoscaler_changed(
+        self, _key: str, old: Autoscaler | None, new: Autoscaler | None
+    ) -> None:
+        if old and new and (old.spec, old.metadata.uid) == (new.spec, new.metadata.uid):
+            # Most changes are of its status, every 15 seconds.
+            return
+        for one in (old, new):
+            for claimant in self._claims.claimants(*one.target) if one else ():
+                self._queue.add(claimant)
 
     def _workload_changed(self, resource: Resource, key: str) -> None:
         namespace, _, name = key.partition("/")

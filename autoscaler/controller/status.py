@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from autoscaler.controller.adoption import taken_over
 from autoscaler.controller.binding import Binding
 from autoscaler.controller.resource_metrics import RESOURCE_SOURCES
 from autoscaler.controller.tracked import Tracked, TrackedItem
@@ -58,7 +59,7 @@ def status_of(
     """Return the status fields (without conditions) after a decision."""
     policy, target = binding.policy, binding.target
     resource = target.resource
-    paused = policy.pause.replicas
+    paused, kept = policy.pause.replicas, taken_over(tracked.item)
     authentications = [
         t.authentication_ref.name for t in binding.obj.spec.triggers if t.authentication_ref
     ]
@@ -79,6 +80,7 @@ def status_of(
         ],
         "compositeScalerName": COMPOSITE_METRIC if policy.modifiers else None,
         "pausedReplicaCount": paused,
+        "hpaName": kept.name if kept else tracked.item.status.get("hpaName"),
         "triggersTypes": ",".join(dict.fromkeys(t.type for t in binding.obj.spec.triggers)),
         "authenticationsTypes": ",".join(dict.fromkeys(authentications)) or None,
         "health": replaced(

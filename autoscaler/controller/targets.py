@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 import msgspec
@@ -16,7 +15,6 @@ from autoscaler.kube.selector import selector_text
 from autoscaler.kube.transport import KubeClient
 
 WATCHED: Final = frozenset({DEPLOYMENTS, STATEFUL_SETS, REPLICA_SETS})
-SYNC_SECONDS: Final = 10.0
 
 
 class TargetRef(msgspec.Struct, frozen=True):
@@ -106,14 +104,7 @@ class Targets:
 
     async def _stored(self, target: TargetRef) -> Workload:
         store = self._watches.workloads(target.resource)
-        if not store.has_synced:
-            try:
-                async with asyncio.timeout(SYNC_SECONDS):
-                    await store.wait_synced()
-            except TimeoutError:
-                raise Unreachable(
-                    f"{target.resource.plural} could not be listed within {SYNC_SECONDS:g} s"
-                ) from None
+        await self._watches.wait_listed(target.resource)
         # The watch of one kind may be behind that of another: what it does not know, we ask for.
         return store.get(target.key) or await self._asked(target)
 

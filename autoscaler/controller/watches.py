@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
+from autoscaler.errors import Forbidden, Unreachable
+from autoscaler.kube.autoscalers import AUTOSCALERS, Autoscaler, decode_autoscaler
 from autoscaler.kube.codec import (
     CustomObject,
     HasMetadata,
@@ -16,13 +18,16 @@ from autoscaler.kube.codec import (
     decode_custom,
     decode_workload,
 )
+from autoscaler.kube.jobs import NAME_LABEL, JobView, decode_job
 from autoscaler.kube.pods import PodView, decode_pod
 from autoscaler.kube.reflector import Reflector
-from autoscaler.kube.resources import PODS, Resource
+from autoscaler.kube.resources import JOBS, PODS, Resource
 from autoscaler.kube.store import Store
 from autoscaler.kube.transport import KubeClient
 
 T = TypeVar("T", bound=HasMetadata)
+
+SYNC_SECONDS: Final = 10.0
 
 
 class Watches:
@@ -38,7 +43,10 @@ class Watches:
         self._rng = rng
         self._group: asyncio.TaskGroup | None = None
         self._waiting: list[Reflector[Any]] = []
+        self._reflectors: dict[Resource, Reflector[Any]] = {}
         self._custom: dict[Resource, Reflector[CustomObject]] = {}
+        self._autoscalers: Reflector[Autoscaler] | None = None
+        self._jobs: Reflector[JobView] | None = None
         self._workloads: dict[Resource, Store[Workload]] = {}
         self._pods: dict[tuple[str, str], Store[PodView]] = {}
         self._pod_tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -68,11 +76,57 @@ class Watches:
             self._start(known)
         return known.store
 
+    def autoscalers(self) -> Store[Autoscaler]:
+        """Return the store of HorizontalPodAutoscalers; watched from the first call on."""
+        known = self._autoscalers
+        if known is None:
+            store: Store[Autoscaler] = Store(name=AUTOSCALERS.plural)
+            known = self._autoscalers = self._reflector(AUTOSCALERS, store, decode_autoscaler)
+            self._start(known)
+        return known.store
+
+    def jobs(self) -> Store[JobView]:
+        """Return the store of all ScaledJobs' jobs; watched from the first call on."""
+        if self._jobs is None:
+            store: Store[JobView] = Store(name=JOBS.plural)
+            self._jobs = self._reflector(JOBS, store, decode_job, label_selector=NAME_LABEL)
+            self._start(self._jobs)
+        return self._jobs.store
+
+    def trouble(self, resource: Resource) -> str:
+        """Return why a watched resource may have changed without our knowing, else nothing."""
+        return self._reflectors[resource].stats.failing
+
+    async def wait_listed(self, resource: Resource) -> None:
+        """Wait until a watched resource has been listed.
+
+        Raises:
+            Forbidden: It must not be listed.
+            Unreachable: It could not be listed in time.
+        """
+        reflector = self._reflectors[resource]
+        if reflector.store.has_synced:
+            return
+        failure = reflector.stats.last_failure
+        if isinstance(failure, Forbidden):
+            raise Forbidden(str(failure), status=failure.status)
+        try:
+            async with asyncio.timeout(SYNC_SECONDS):
+                await reflector.store.wait_synced()
+        except TimeoutError:
+            why = reflector.stats.last_error or "no answer"
+            raise Unreachable(
+                f"{resource.plural} could not be listed within {SYNC_SECONDS:g} s: {why}"
+            ) from None
+
     def unsynced(self) -> list[tuple[Resource, str]]:
-        """Return the service's own kinds not listed yet, with the last error."""
+        """Return what has to be watched and is not listed yet, with the last error."""
+        needed: dict[Resource, Reflector[Any]] = dict(self._custom)
+        if self._autoscalers is not None:
+            needed[AUTOSCALERS] = self._autoscalers
         return [
             (resource, reflector.stats.last_error)
-            for resource, reflector in self._custom.items()
+            for resource, reflector in needed.items()
             if not reflector.store.has_synced
         ]
 
@@ -124,15 +178,19 @@ class Watches:
         resource: Resource,
         store: Store[T],
         decode: Callable[[bytes | msgspec.Raw], T],
+        label_selector: str | None = None,
     ) -> Reflector[T]:
-        return Reflector(
+        reflector = Reflector(
             self._client,
             resource,
             store,
             decode=decode,
             namespace=self._namespace if resource.namespaced else None,
+            label_selector=label_selector,
             rng=self._rng,
         )
+        self._reflectors[resource] = reflector
+        return reflector
 
     def _start(self, reflector: Reflector[Any]) -> None:
         if self._group is None:

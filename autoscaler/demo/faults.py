@@ -63,6 +63,15 @@ class Faults:
         self.counts: Counter[str] = Counter()
         self._rng = random.Random(seed)  # noqa: S311 - reproducible faults, nothing secret
         self._scripted: list[tuple[str, str, ApiError]] = []
+        self._denied: set[tuple[str, str]] = set()
+
+    def deny(self, verb: str, plural: str) -> None:
+        """Answer matching requests 403, as without a right, until :meth:`permit`."""
+        self._denied.add((verb, plural))
+
+    def permit(self, verb: str, plural: str) -> None:
+        """Take back :meth:`deny`."""
+        self._denied.discard((verb, plural))
 
     def fail_next(self, verb: str, plural: str, error: ApiError, *, times: int = 1) -> None:
         """Answer the next matching requests with ``error``; ``plural`` may name a subresource.
@@ -83,6 +92,7 @@ class Faults:
 
     def before(self, verb: str, resource: Resource, subresource: str, name: str) -> None:
         """Raise the ApiError this request fails with, if any; nothing was performed."""
+        self._raise_denied(verb, resource, f"{resource.plural}/{subresource}".rstrip("/"), name)
         self._raise_scripted(verb, f"{resource.plural}/{subresource}".rstrip("/"))
         rates = self.rates
         if self._happens("too_many_requests", rates.too_many_requests):
@@ -117,6 +127,18 @@ class Faults:
             if self._happens(kind, rate):
                 return WatchFault(kind, self._rng.uniform(0, rates.watch_seconds))
         return None
+
+    def _raise_denied(self, verb: str, resource: Resource, plural: str, name: str) -> None:
+        if (verb, plural) in self._denied:
+            self.counts["denied"] += 1
+            # In the words of the RBAC authorizer, which leave out the name of a collection.
+            what = f'{resource.qualified} "{name}"' if name else resource.qualified
+            raise ApiError(
+                403,
+                "Forbidden",
+                f'{what} is forbidden: User "demo" cannot {verb} resource "{plural}" in API group '
+                f'"{resource.group}"',
+            )
 
     def _raise_scripted(self, verb: str, plural: str) -> None:
         for index, (wanted_verb, wanted_plural, error) in enumerate(self._scripted):

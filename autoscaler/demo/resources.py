@@ -202,6 +202,15 @@ BUILTIN: Final[tuple[Resource, ...]] = (
     workload("Deployment", "deployments", "deploy", scale=ScalePaths()),
     workload("ReplicaSet", "replicasets", "rs", scale=ScalePaths()),
     workload("StatefulSet", "statefulsets", "sts", scale=ScalePaths()),
+    Resource(
+        group="autoscaling",
+        version="v2",
+        kind="HorizontalPodAutoscaler",
+        plural="horizontalpodautoscalers",
+        short_names=("hpa",),
+        categories=("all",),
+        has_status=True,
+    ),
     workload("Job", "jobs", "", group="batch", field_labels=frozenset({"status.successful"})),
     Resource(
         group="coordination.k8s.io",

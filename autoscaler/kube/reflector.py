@@ -65,7 +65,11 @@ class ReflectorSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReflectorStats(msgspec.Struct):
-    """What a reflector went through, for metrics and ``/readyz``."""
+    """What a reflector went through, for metrics and ``/readyz``.
+
+    Attributes:
+        failing: Why the store is not kept current right now, empty while it is.
+    """
 
     lists: int = 0
     watches: int = 0
@@ -73,6 +77,8 @@ class ReflectorStats(msgspec.Struct):
     errors: int = 0
     refused_objects: int = 0
     last_error: str = ""
+    failing: str = ""
+    last_failure: KubeError | None = None
 
 
 class Reflector(Generic[T]):
@@ -164,6 +170,7 @@ class Reflector(Generic[T]):
         self._must_list = False
         self._is_paged = True
         self._fruitless = 0
+        self.stats.failing = ""
         self.stats.lists += 1
 
     async def _page(self, token: str | None) -> ObjectList:
@@ -210,6 +217,7 @@ class Reflector(Generic[T]):
             params=params,
             inactivity_seconds=watch_seconds + self._settings.silence_margin_seconds,
         ) as lines:
+            self.stats.failing = ""
             received = False
             async for line in lines:
                 event = self._parsed(line)
@@ -287,7 +295,8 @@ class Reflector(Generic[T]):
         delay = self._backoff.next_delay(at=now, at_least=min(wish, RETRY_AFTER_SECONDS_MAX))
         if error is not None:
             self.stats.errors += 1
-            self.stats.last_error = str(error)
+            self.stats.failing = str(error)
+            self.stats.last_error, self.stats.last_failure = str(error), error
             # A version that became too old is the normal end of a quiet watch.
             log = _log.info if isinstance(error, Gone) else _log.warning
             log("watch_interrupted", path=self._path, error=str(error), delay_seconds=delay)

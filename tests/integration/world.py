@@ -148,6 +148,7 @@ async def running(
     *,
     clock: Clock | None = None,
     cluster: EmbeddedCluster | None = None,
+    wait: bool = True,
 ) -> AsyncIterator[World]:
     """Run the service; fails if a part of it ended by itself.
 
@@ -155,6 +156,7 @@ async def running(
         settings: Of the service.
         clock: Of service and cluster.
         cluster: One that runs already; None = a new one, ended with the service.
+        wait: Until the service is ready.
     """
     async with nullcontext(cluster) if cluster else EmbeddedCluster(clock=clock) as embedded:
         client = KubeClient.for_url(embedded.url)
@@ -164,7 +166,7 @@ async def running(
         world = World(embedded, service)
         task = asyncio.ensure_future(service.run())
         try:
-            await world.until(lambda: not service.unready_reasons())
+            await world.until(lambda: not (wait and service.unready_reasons()))
             yield world
         finally:
             service.stop()
