@@ -11,6 +11,7 @@ from autoscaler.demo.apierrors import FieldProblem, bad_request
 from autoscaler.demo.objects import JsonObject, at_path, labels_of, timestamp
 from autoscaler.demo.resources import Resource
 from autoscaler.demo.selectors import matches_selector
+from autoscaler.demo.validation import immutable, kind_problems, metadata_problems, required
 
 SYSTEM_METADATA: Final = (
     "uid",
@@ -22,6 +23,7 @@ SYSTEM_METADATA: Final = (
     "selfLink",
 )
 NAME_LENGTH_MAX: Final = 253
+JOB_PREFIX: Final = "batch.kubernetes.io/"
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _NAME_RULE: Final = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "
@@ -52,30 +54,38 @@ def check_body(resource: Resource, value: JsonObject) -> None:
         )
     if resource.is_custom and not (value.get("kind") and value.get("apiVersion")):
         raise bad_request("Object 'Kind' or 'apiVersion' is missing")
+    wrong = wrongly_typed(resource, value)
+    if wrong:
+        raise bad_request(
+            f'{resource.kind} in version "{resource.version}" cannot be handled as a '
+            f"{resource.kind}: {wrong}"
+        )
+
+
+def wrongly_typed(resource: Resource, value: JsonObject) -> str:
+    """Return why ``value`` does not decode, as far as types are known here; empty if it does."""
     metadata = value.setdefault("metadata", {})
     if not isinstance(metadata, dict):
-        raise bad_request(f"metadata of a {resource.kind} is a map")
-    for name in ("labels", "annotations"):
-        _require_texts(resource, f"metadata.{name}", metadata.get(name))
+        return "metadata is a map"
+    texts = {f"metadata.{name}": metadata.get(name) for name in ("labels", "annotations")}
     if resource.kind == "ConfigMap":
-        _require_texts(resource, "data", value.get("data"))
-    if not resource.is_custom:
-        replicas = at_path(value, "spec", "replicas")
-        if replicas is not None and (not isinstance(replicas, int) or isinstance(replicas, bool)):
-            raise bad_request(
-                f"{resource.kind} in version {resource.version!r} cannot be handled as a "
-                f"{resource.kind}: spec.replicas: {replicas!r} is no int32"
-            )
+        texts["data"] = value.get("data")
+    for field, found in texts.items():
+        if found is not None and not _is_text_map(found):
+            return f"{field} is a map of strings"
+    replicas = None if resource.is_custom else at_path(value, "spec", "replicas")
+    if replicas is not None and not is_int(replicas):
+        return f"spec.replicas: {replicas!r} is no int32"
+    return ""
 
 
-def _require_texts(resource: Resource, field: str, value: Any) -> None:
-    if value is None:
-        return
-    if not isinstance(value, Mapping) or not all(isinstance(v, str) for v in value.values()):
-        raise bad_request(
-            f"{resource.kind} in version {resource.version!r} cannot be handled as a "
-            f"{resource.kind}: {field} is a map of strings"
-        )
+def is_int(value: Any) -> bool:
+    """Whether a JSON value is a whole number; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_text_map(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(one, str) for one in value.values())
 
 
 def prepare_creation(resource: Resource, value: JsonObject, *, uid: str, at: float) -> JsonObject:
@@ -135,6 +145,9 @@ def problems_of(
 ) -> list[FieldProblem]:
     """Return everything wrong with an object, all at once; ``old`` None on creation."""
     problems = _name_problems(value)
+    if problems:
+        return problems
+    problems = metadata_problems(value)
     if old is not None:
         problems += _finalizer_problems(value, old)
     if resource.is_custom:
@@ -144,6 +157,7 @@ def problems_of(
         problems.append(negative_replicas(replicas))
     if resource.group == "apps":
         problems += _selector_problems(value, old)
+    problems += kind_problems(resource, value, old)
     if resource.kind == "Pod" and old is not None and _frozen_pod(old) != _frozen_pod(value):
         problems.append(
             FieldProblem(
@@ -195,9 +209,9 @@ def _finalizer_problems(value: JsonObject, old: JsonObject) -> list[FieldProblem
 def _selector_problems(value: JsonObject, old: JsonObject | None) -> list[FieldProblem]:
     selector = at_path(value, "spec", "selector")
     if not selector:
-        return [FieldProblem("spec.selector", "Required value", "FieldValueRequired")]
+        return [required("spec.selector")]
     if old is not None and selector != at_path(old, "spec", "selector"):
-        return [FieldProblem("spec.selector", "Invalid value: field is immutable")]
+        return [immutable("spec.selector")]
     labels = labels_of(at_path(value, "spec", "template") or {})
     if not matches_selector(selector, labels):
         return [
@@ -246,12 +260,28 @@ def _default_job(value: JsonObject) -> None:
         spec["completions"] = 1
     spec.setdefault("parallelism", 1)
     spec.setdefault("backoffLimit", 6)
+    spec.setdefault("completionMode", "NonIndexed")
+    spec.setdefault("suspend", False)
+    if "selector" in spec or not spec.get("template"):
+        return
+    uid, name = value["metadata"]["uid"], value["metadata"]["name"]
+    spec["selector"] = {"matchLabels": {f"{JOB_PREFIX}controller-uid": uid}}
+    template = {**spec["template"], "metadata": {**(spec["template"].get("metadata") or {})}}
+    own = {
+        f"{prefix}{label}": text
+        for prefix in (JOB_PREFIX, "")
+        for label, text in (("controller-uid", uid), ("job-name", name))
+    }
+    template["metadata"]["labels"] = {**(template["metadata"].get("labels") or {}), **own}
+    spec["template"] = template
 
 
 def _default_pod(value: JsonObject) -> None:
     spec = value["spec"] = {**(value.get("spec") or {})}
     spec.setdefault("restartPolicy", "Always")
     spec.setdefault("terminationGracePeriodSeconds", 30)
+    spec.setdefault("schedulerName", "default-scheduler")
+    spec.setdefault("serviceAccountName", "default")
     value.setdefault("status", {"phase": "Pending"})
 
 

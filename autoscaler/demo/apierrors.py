@@ -132,6 +132,11 @@ def invalid(kind: str, group: str, name: str, problems: Sequence[FieldProblem]) 
     )
 
 
+def unfit_patch(why: str) -> ApiError:
+    """422: what the patch makes of the object is none any more."""
+    return invalid("", "", "", [FieldProblem("patch", f"Invalid value: {why}")])
+
+
 def bad_request(message: str) -> ApiError:
     """400: the request cannot be understood."""
     return ApiError(HTTPStatus.BAD_REQUEST, "BadRequest", message)
@@ -147,7 +152,7 @@ def too_large_version(asked: int, current: int) -> ApiError:
     return ApiError(
         HTTPStatus.GATEWAY_TIMEOUT,
         "Timeout",
-        f"Too large resource version: {asked}, current: {current}",
+        f"Timeout: Too large resource version: {asked}, current: {current}",
         details={
             "causes": [
                 {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}

@@ -40,7 +40,7 @@ from autoscaler.demo.objects import JsonObject, encode, key_of
 from autoscaler.demo.registry import Registry
 from autoscaler.demo.requests import Target, parse_path, verb_of
 from autoscaler.demo.resources import Resource
-from autoscaler.demo.scale import scale_of, with_scale
+from autoscaler.demo.scale import read_scale, scale_of, with_scale
 from autoscaler.demo.selectors import parse
 from autoscaler.demo.store import Item
 from autoscaler.demo.watching import BOOKMARK_SECONDS, TRUE, read_request, stream
@@ -223,7 +223,7 @@ class ApiServer:
         namespace, dry_run = target.namespace or "", is_dry_run(request.query)
         writer = writer_of(request, target)
         if target.subresource == "scale":
-            scale = read_json(body)
+            scale = read_scale(read_json(body), target.name)
             item = self.registry.modify(
                 resource,
                 namespace,
@@ -281,7 +281,7 @@ class ApiServer:
     ) -> web.Response:
         if target.subresource:
             raise method_not_allowed()
-        options = delete_options(request.query, body)
+        options = delete_options(resource, request.query, body)
         item, gone = self.registry.delete(resource, target.namespace or "", target.name, options)
         if not gone or resource.returns_deleted:
             return self._shown(resource, target, item)
@@ -298,7 +298,7 @@ class ApiServer:
         if resource.namespaced and target.namespace is None:
             raise method_not_allowed()
         matches = parse(request.query, resource)
-        options = delete_options(request.query, body)
+        options = delete_options(resource, request.query, body)
         deleted = []
         for item in self.registry.store.items(resource.storage, target.namespace):
             if matches(item.value):

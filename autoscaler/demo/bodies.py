@@ -10,14 +10,16 @@ import yaml
 from aiohttp import web
 
 from autoscaler.demo import events, patching
+from autoscaler.demo.admission import is_int
 from autoscaler.demo.apierrors import (
     ApiError,
     FieldProblem,
     bad_request,
     invalid,
+    unfit_patch,
     unsupported_media_type,
 )
-from autoscaler.demo.objects import JsonObject, decode_object
+from autoscaler.demo.objects import JsonObject, at_path, decode_object
 from autoscaler.demo.ownership import Writer
 from autoscaler.demo.registry import DeleteOptions
 from autoscaler.demo.requests import Target
@@ -27,6 +29,9 @@ from autoscaler.demo.watching import TRUE
 
 OBJECT_TYPES: Final = ("application/json", "application/yaml")
 PATCH_TYPES: Final = (patching.JSON, patching.MERGE, patching.STRATEGIC, patching.APPLY)
+REJECTED: Final = "the server rejected our request due to an error in our request"
+"""All that a real server says of a patch that does not fit."""
+PROPAGATION_POLICIES: Final = ("Foreground", "Background", "Orphan")
 UNTYPED: Final = "application/octet-stream"
 """What aiohttp reports when the client names no type; the real server then assumes JSON."""
 
@@ -72,7 +77,10 @@ def require_patch_type(resource: Resource, content_type: str) -> None:
 def read_patch(body: bytes, content_type: str) -> Any:
     """Return a patch document; raises ApiError 400."""
     if content_type == patching.APPLY:
-        return read_yaml(body)
+        config = read_yaml(body)
+        if not (config.get("kind") and config.get("apiVersion")):
+            raise bad_request("invalid object type: kind and apiVersion are required")
+        return config
     if content_type != patching.JSON:
         return read_json(body)
     try:
@@ -95,8 +103,20 @@ def patched(
         ApiError: 422 when the patch does not fit the object.
     """
     if target.subresource == "scale":
+        if content_type == patching.APPLY and resource.is_custom:
+            raise ApiError(
+                500,
+                "",
+                "failed to create manager for existing fields: failed to convert live object "
+                "(/; autoscaling/v1, Kind=Scale) to proper version: request to convert CR to an "
+                "invalid group/version: autoscaling/v1",
+            )
         before = scale_of(resource, value, must_have_replicas=False)
-        return with_scale(resource, value, _patched(resource, before, patch, content_type))
+        scale = _patched(resource, before, patch, content_type)
+        replicas = at_path(scale, "spec", "replicas")
+        if replicas is not None and not is_int(replicas):
+            raise unfit_patch(f"spec.replicas: {replicas!r} is no int32")
+        return with_scale(resource, value, scale)
     if events.is_new_form(resource):
         shown = events.shown(value, resource)
         return events.stored(_patched(resource, shown, patch, content_type))
@@ -112,9 +132,9 @@ def _patched(resource: Resource, value: JsonObject, patch: Any, content_type: st
         else:
             after = patching.merge(value, patch)
     except patching.PatchFailed as exc:
-        raise ApiError(422, "Invalid", str(exc)) from exc
+        raise ApiError(422, "Invalid", REJECTED, details={}) from exc
     if not isinstance(after, dict):
-        raise ApiError(422, "Invalid", "the patched document is no object")
+        raise unfit_patch("the patched document is no object")
     return after
 
 
@@ -156,8 +176,28 @@ def applier_of(request: web.BaseRequest, target: Target) -> Writer:
     )
 
 
-def delete_options(query: Mapping[str, str], body: bytes) -> DeleteOptions:
-    """Return the options of a DELETE from its body or its parameters; raises ApiError 400."""
+def delete_options(resource: Resource, query: Mapping[str, str], body: bytes) -> DeleteOptions:
+    """Return the options of a DELETE; raises ApiError 400 or 422.
+
+    Without a policy the pods of a Job stay behind, as the batch API promised in its first version.
+    """
+    options = _delete_options(query, body)
+    policy = options.propagation_policy
+    if policy is None:
+        is_job = resource.qualified == "jobs.batch"
+        return msgspec.structs.replace(options, propagation_policy="Orphan") if is_job else options
+    if policy not in PROPAGATION_POLICIES:
+        problem = FieldProblem(
+            "propagationPolicy",
+            f'Unsupported value: "{policy}": supported values: "Foreground", "Background", '
+            '"Orphan", "nil"',
+            "FieldValueNotSupported",
+        )
+        raise invalid("DeleteOptions", "meta.k8s.io", "", [problem])
+    return options
+
+
+def _delete_options(query: Mapping[str, str], body: bytes) -> DeleteOptions:
     if body:
         try:
             return msgspec.json.decode(body, type=DeleteOptions)

@@ -9,12 +9,20 @@ from typing import Final
 
 import msgspec
 
-from autoscaler.demo.apierrors import bad_request, expired, too_large_version
+from autoscaler.demo.apierrors import (
+    ApiError,
+    FieldProblem,
+    bad_request,
+    expired,
+    invalid,
+    too_large_version,
+)
 from autoscaler.demo.objects import JsonObject, Key, encode, key_of
 from autoscaler.demo.resources import Resource
 from autoscaler.demo.selectors import everything, parse
 from autoscaler.demo.store import Compacted, Item, Store
 
+MATCHES: Final = frozenset({"Exact", "NotOlderThan"})
 PAGES_GONE: Final = (
     "The provided continue parameter is too old to display a consistent list result. You must "
     "start a new list without the continue parameter."
@@ -41,9 +49,38 @@ def read_limit(text: str) -> int:
     """Return a ``limit`` parameter, 0 for no limit; raises ApiError 400."""
     if not text:
         return 0
-    if not text.isdigit():
-        raise bad_request(f"invalid limit {text!r}: a number >= 0 is expected")
-    return int(text)
+    try:
+        return max(0, int(text))
+    except ValueError:
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+
+
+def check_list_options(query: Mapping[str, str]) -> None:
+    """Raise ApiError 422 when the version parameters of a list contradict each other."""
+    match, version = query.get("resourceVersionMatch", ""), query.get("resourceVersion", "")
+    if query.get("sendInitialEvents"):
+        raise forbidden_option("sendInitialEvents", "sendInitialEvents is forbidden for list")
+    if not match:
+        return
+    if not version:
+        why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+        raise forbidden_option("resourceVersionMatch", why)
+    if match not in MATCHES:
+        problem = FieldProblem(
+            "resourceVersionMatch",
+            f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""',
+            "FieldValueNotSupported",
+        )
+        raise invalid("ListOptions", "meta.k8s.io", "", [problem])
+    if match == "Exact" and version == "0":
+        why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+        raise forbidden_option("resourceVersionMatch", why)
+
+
+def forbidden_option(field: str, why: str) -> ApiError:
+    """422: a parameter of a list or watch may not be used like this."""
+    problem = FieldProblem(field, f"Forbidden: {why}", "FieldValueForbidden")
+    return invalid("ListOptions", "meta.k8s.io", "", [problem])
 
 
 def list_body(
@@ -53,7 +90,7 @@ def list_body(
     query: Mapping[str, str],
     encoded: Callable[[Item], bytes],
 ) -> bytes:
-    """Return the JSON of a list; raises ApiError 400, 410 or 504.
+    """Return the JSON of a list; raises ApiError 400, 410, 422 or 504.
 
     Args:
         store: Where the objects are.
@@ -62,6 +99,7 @@ def list_body(
         query: The request's parameters.
         encoded: Gives the JSON of one element.
     """
+    check_list_options(query)
     matches = parse(query, resource)
     limit = read_limit(query.get("limit", ""))
     version, start = _snapshot(store, query)
@@ -104,7 +142,5 @@ def _snapshot(store: Store, query: Mapping[str, str]) -> tuple[int | None, Key |
     if asked is not None and asked > store.version:
         raise too_large_version(asked, store.version)
     if query.get("resourceVersionMatch") == "Exact":
-        if not asked:
-            raise bad_request("resourceVersionMatch Exact needs a resourceVersion above 0")
         return asked, None
     return None, None

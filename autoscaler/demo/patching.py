@@ -52,10 +52,7 @@ def _apply_operation(value: JsonObject, operation: JsonObject) -> JsonObject:
         case "add":
             return _add(value, path, operation["value"])
         case "replace":
-            _lookup(value, path)
-            return (
-                _add(_remove(value, path), path, operation["value"]) if path else operation["value"]
-            )
+            return _replace(value, path, operation["value"])
         case "remove":
             return _remove(value, path)
         case "test":
@@ -97,6 +94,15 @@ def _add(value: JsonObject, path: Sequence[str], new: Any) -> JsonObject:
         parent[last] = new
     else:
         raise TypeError(f"nothing can be added at /{'/'.join(path)}")
+    return value
+
+
+def _replace(value: JsonObject, path: Sequence[str], new: Any) -> JsonObject:
+    """Unlike RFC 6902, and like the real server, a member that is missing is added."""
+    if not path:
+        return new  # type: ignore[no-any-return]
+    parent, last = _lookup(value, path[:-1]), path[-1]
+    parent[int(last) if isinstance(parent, list) else last] = new
     return value
 
 

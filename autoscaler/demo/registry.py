@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -20,9 +21,11 @@ from autoscaler.demo.apierrors import (
     already_exists,
     bad_request,
     conflict,
+    details_of,
     forbidden,
     invalid,
     not_found,
+    unfit_patch,
 )
 from autoscaler.demo.objects import JsonObject, at_path, copy_of, encode, key_of, timestamp
 from autoscaler.demo.ownership import Writer, apply, track_update
@@ -34,6 +37,19 @@ NAME_LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 GENERATED_LETTERS: Final = 5
 DEFAULT_GRACE_SECONDS: Final = 30
 SYSTEM_NAMESPACES: Final = ("default", "kube-node-lease", "kube-public", "kube-system")
+
+
+def read_precondition(metadata: JsonObject) -> int:
+    """Return the version an object has to have, 0 for any; raises ApiError 500 for no number."""
+    text = metadata.get("resourceVersion") or "0"
+    if not text.isdigit():
+        raise ApiError(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "",
+            f'strconv.ParseUint: parsing "{text}": invalid syntax',
+        )
+    return int(text)
+
 
 Mutation = Callable[[JsonObject], JsonObject]
 """Given a private copy of the current object, return the wanted one."""
@@ -133,7 +149,12 @@ class Registry:
         """Replace an object; returns it and whether it was created; raises ApiError."""
         value = self._addressed(resource, namespace, body, name)
         old = self.store.get(resource.storage, namespace, name)
-        version = value["metadata"].get("resourceVersion")
+        version = read_precondition(value["metadata"])
+        if not value["metadata"].get("name"):
+            raise bad_request(
+                f"the name of the object ({name} based on URL) was undeterminable: name must be "
+                "provided"
+            )
         if old is None:
             if not resource.create_on_update or version:
                 raise not_found(resource, name)
@@ -162,7 +183,11 @@ class Registry:
         A ``resourceVersion`` or ``uid`` that the function sets is a precondition.
         """
         old = self.get(resource, namespace, name)
-        value = self._addressed(resource, namespace, mutation(copy_of(old.value)), name)
+        wanted = mutation(copy_of(old.value))
+        wrong = admission.wrongly_typed(resource, wanted)
+        if wrong:
+            raise unfit_patch(wrong)
+        value = self._addressed(resource, namespace, wanted, name)
         self._check_preconditions(resource, old, value["metadata"])
         return self._replace(resource, old, value, subresource, writer, dry_run=dry_run)
 
@@ -190,6 +215,8 @@ class Registry:
         if old is None:
             if writer.subresource:
                 raise not_found(resource, name)
+            if config["metadata"].get("uid"):
+                raise conflict(resource, name, "uid mismatch: no existing object was found")
             created = apply(None, config, writer, resource, at)
             return self.create(resource, namespace, created, writer=writer, dry_run=dry_run), True
         self._check_preconditions(resource, old, config["metadata"])
@@ -276,8 +303,19 @@ class Registry:
         for name in ("uid", "resourceVersion"):
             wanted = (options.preconditions or {}).get(name)
             if wanted is not None and wanted != metadata[name]:
-                why = f"Precondition failed: {name} in precondition: {wanted}, in object meta: "
-                raise conflict(resource, metadata["name"], why + metadata[name])
+                field = "UID" if name == "uid" else "ResourceVersion"
+                raise ApiError(
+                    HTTPStatus.CONFLICT,
+                    "Conflict",
+                    f'Operation cannot be fulfilled on {resource.kind} "{metadata["name"]}": the '
+                    f"{field} in the precondition ({wanted}) does not match the {field} in record "
+                    f"({metadata[name]})",
+                    details={
+                        **details_of(resource, metadata["name"]),
+                        # Not the plural: this answer comes from below the REST layer.
+                        "kind": resource.kind,
+                    },
+                )
 
     def _addressed(
         self, resource: Resource, namespace: str, body: JsonObject, name: str
@@ -327,8 +365,8 @@ class Registry:
             raise invalid(resource.kind, resource.group, name, problems)
 
     def _check_preconditions(self, resource: Resource, old: Item, metadata: JsonObject) -> None:
-        version = metadata.get("resourceVersion")
-        if version and version != str(old.version):
+        version = read_precondition(metadata)
+        if version and version != old.version:
             raise conflict(resource, old.value["metadata"]["name"])
         uid = metadata.get("uid")
         if uid and uid != old.value["metadata"]["uid"]:

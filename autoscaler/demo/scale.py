@@ -5,8 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from autoscaler.demo.admission import negative_replicas
-from autoscaler.demo.apierrors import ApiError, invalid
+from autoscaler.demo.admission import is_int, negative_replicas
+from autoscaler.demo.apierrors import ApiError, FieldProblem, bad_request, invalid
 from autoscaler.demo.objects import JsonObject, at_path
 from autoscaler.demo.resources import Path, Resource
 from autoscaler.demo.selectors import render
@@ -45,15 +45,16 @@ def scale_of(
 
 
 def with_scale(resource: Resource, value: JsonObject, scale: JsonObject) -> JsonObject:
-    """Return ``value`` (changed in place) with a Scale's replicas; raises ApiError 422.
+    """Return ``value`` (changed in place) with a Scale's replicas; raises ApiError 400 or 422.
 
     The Scale's ``resourceVersion`` and ``uid`` become preconditions of the write.
     """
     assert resource.scale is not None
     replicas = at_path(scale, "spec", "replicas") or 0
-    if not isinstance(replicas, int) or replicas < 0:
-        name = value["metadata"]["name"]
-        raise invalid("Scale", "autoscaling", name, [negative_replicas(replicas)])
+    if not is_int(replicas):
+        raise bad_request(f"Scale cannot be handled: spec.replicas: {replicas!r} is no int32")
+    if replicas < 0:
+        raise _negative(resource, value["metadata"]["name"], replicas)
     metadata = at_path(scale, "metadata") or {}
     for field in ("resourceVersion", "uid"):
         if metadata.get(field):
@@ -62,6 +63,33 @@ def with_scale(resource: Resource, value: JsonObject, scale: JsonObject) -> Json
             value["metadata"].pop(field, None)
     _set(value, resource.scale.spec_replicas, replicas)
     return value
+
+
+def read_scale(body: JsonObject, name: str) -> JsonObject:
+    """Return the Scale in the body of a PUT; raises ApiError 400."""
+    kind = body.get("kind", "Scale")
+    if kind != "Scale":
+        raise bad_request(f"{kind} cannot be handled as a Scale: unknown conversion")
+    given = at_path(body, "metadata", "name")
+    if not given:
+        raise bad_request(
+            f"the name of the object ({name} based on URL) was undeterminable: name must be "
+            "provided"
+        )
+    if given != name:
+        raise bad_request(
+            f"the name of the object ({given}) does not match the name on the URL ({name})"
+        )
+    return body
+
+
+def _negative(resource: Resource, name: str, replicas: int) -> ApiError:
+    if not resource.is_custom:
+        return invalid("Scale", "autoscaling", name, [negative_replicas(replicas)])
+    assert resource.scale is not None
+    field = "." + ".".join(resource.scale.spec_replicas)
+    why = f"Invalid value: {replicas}: should be a non-negative integer"
+    return invalid(resource.kind, resource.group, name, [FieldProblem(field, why)])
 
 
 def _set(value: JsonObject, path: Path, new: Any) -> None:

@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
-from autoscaler.demo.apierrors import ApiError, FieldProblem, expired, invalid
+from autoscaler.demo.apierrors import ApiError, bad_request, expired
 from autoscaler.demo.faults import WatchFault
-from autoscaler.demo.listing import read_version
+from autoscaler.demo.listing import forbidden_option, read_version
 from autoscaler.demo.objects import JsonObject, encode
 from autoscaler.demo.resources import Resource
 from autoscaler.demo.selectors import Predicate, everything, parse
@@ -53,14 +53,16 @@ def read_request(
 ) -> WatchRequest:
     """Return the watch a request asks for; raises ApiError 400 or 422."""
     streams_list = query.get("sendInitialEvents") in TRUE
-    if streams_list and query.get("resourceVersionMatch") != "NotOlderThan":
-        problem = FieldProblem(
-            "resourceVersionMatch",
-            "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-            "FieldValueForbidden",
-        )
-        raise invalid("ListOptions", "meta.k8s.io", "", [problem])
+    match = query.get("resourceVersionMatch", "")
+    if streams_list and match != "NotOlderThan":
+        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        raise forbidden_option("resourceVersionMatch", why)
+    if match and not query.get("sendInitialEvents"):
+        why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        raise forbidden_option("resourceVersionMatch", why)
     timeout = query.get("timeoutSeconds", "")
+    if timeout and not timeout.isdigit():
+        raise bad_request(f'strconv.ParseInt: parsing "{timeout}": invalid syntax')
     wants_bookmarks = query.get("allowWatchBookmarks") in TRUE
     return WatchRequest(
         resource=resource,

@@ -168,3 +168,17 @@ async def test_apply_takes_yaml(api: ApiServerUnderTest) -> None:
     )
     assert answer.code == 201
     assert answer.body["data"] == {"k": "1"}
+
+
+async def test_configuration_has_to_say_what_it_is(api: ApiServerUnderTest) -> None:
+    """Without kind and apiVersion it is 400, on a path that names the kind too."""
+    body = {"metadata": {"name": "a"}, "data": {"k": "1"}}
+    assert (await api.apply(api.path("configmaps/a"), body, "one")).code == 400
+
+
+async def test_configuration_of_a_deleted_object_creates_nothing(api: ApiServerUnderTest) -> None:
+    """With a uid and no such object it is a conflict."""
+    body = config("a", k="1")
+    body["metadata"]["uid"] = "00000000-0000-4000-8000-000000000000"
+    assert (await api.apply(api.path("configmaps/a"), body, "one")).code == 409
+    assert (await api.get(api.path("configmaps/a"))).code == 404

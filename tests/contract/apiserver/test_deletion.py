@@ -180,3 +180,23 @@ async def test_namespace_takes_its_content_along(api: ApiServerUnderTest) -> Non
     assert answer.body["status"]["phase"] == "Terminating"
     await wait_until_gone(api, f"/api/v1/namespaces/{name}")
     assert (await api.get(f"/api/v1/namespaces/{name}/configmaps/a")).code == 404
+
+
+async def test_unknown_propagation_policy_is_422(api: ApiServerUnderTest) -> None:
+    """There are three policies, and a misspelt one deletes nothing."""
+    await api.created(api.path("configmaps"), config_map("a"))
+    answer = await api.delete(api.path("configmaps/a"), {"propagationPolicy": "background"})
+    assert answer.code == 422
+    assert answer.body["details"]["causes"][0]["field"] == "propagationPolicy"
+    assert (await api.get(api.path("configmaps/a"))).code == 200
+
+
+async def test_version_precondition(api: ApiServerUnderTest) -> None:
+    """An object changed since it was seen is not deleted."""
+    made = await api.created(api.path("configmaps"), config_map("a"))
+    await api.patch(api.path("configmaps/a"), {"data": {"k": "1"}})
+    seen = {"preconditions": {"resourceVersion": made["metadata"]["resourceVersion"]}}
+    answer = await api.delete(api.path("configmaps/a"), seen)
+    assert answer.code == 409
+    assert answer.body["reason"] == "Conflict"
+    assert answer.body["details"] == {"name": "a", "kind": "ConfigMap"}

@@ -94,6 +94,32 @@ async def test_events_are_selected_by_their_object(api: ApiServerUnderTest) -> N
     assert [one["metadata"]["name"] for one in answer.body["items"]] == ["f"]
 
 
+async def test_events_of_the_new_api_are_selected_in_its_words(api: ApiServerUnderTest) -> None:
+    """There the object is what the event regards, and the core API's words are unknown."""
+    await api.created(api.path("events", NEW), new_event(api.namespace, "e"))
+    path = api.path("events", NEW)
+    selector = "regarding.name=web,reportingController=example.test/contract"
+    answer = await api.get(path, fieldSelector=selector)
+    assert [one["metadata"]["name"] for one in answer.body["items"]] == ["e"]
+    assert (await api.get(path, fieldSelector="involvedObject.name=web")).code == 400
+
+
+async def test_core_events_are_selected_by_their_source(api: ApiServerUnderTest) -> None:
+    """The source is the component that reported."""
+    await api.created(api.path("events"), core_event(api.namespace, "e"))
+    for component, expected in (("contract", ["e"]), ("other", [])):
+        answer = await api.get(api.path("events"), fieldSelector=f"source={component}")
+        assert [one["metadata"]["name"] for one in answer.body["items"]] == expected
+
+
+async def test_event_lives_beside_its_object(api: ApiServerUnderTest) -> None:
+    """An event in another namespace than its object is refused."""
+    body = core_event("default", "e")
+    answer = await api.post(api.path("events"), body)
+    assert answer.code == 422
+    assert answer.body["details"]["causes"][0]["field"] == "involvedObject.namespace"
+
+
 async def test_lease_times_keep_their_microseconds(api: ApiServerUnderTest) -> None:
     """A Lease written by update keeps what its holder wrote."""
     path = api.path("leases", "coordination.k8s.io/v1")

@@ -108,11 +108,111 @@ async def test_field_selector_of_pods(api: ApiServerUnderTest) -> None:
     assert names(answer.body) == ["here", "there"]
 
 
-async def test_unsupported_field_is_400(api: ApiServerUnderTest) -> None:
-    """Other fields cannot be selected by."""
-    answer = await api.get(api.path("configmaps"), fieldSelector="data.k=v")
+@pytest.mark.parametrize(
+    ("resource", "group_version", "message"),
+    [
+        ("configmaps", "v1", '"data.k" is not a known field selector: only "metadata.name"'),
+        ("deployments", "apps/v1", '"data.k" is not a known field selector'),
+        ("pods", "v1", "field label not supported: data.k"),
+        ("jobs", "batch/v1", 'field label "data.k" not supported for Job'),
+        ("events", "events.k8s.io/v1", "field label not supported: data.k"),
+    ],
+)
+async def test_unsupported_field_is_400(
+    api: ApiServerUnderTest, resource: str, group_version: str, message: str
+) -> None:
+    """Other fields cannot be selected by; how that is said depends on the kind."""
+    answer = await api.get(api.path(resource, group_version), fieldSelector="data.k=v")
     assert answer.code == 400
-    assert "field label not supported" in answer.body["message"]
+    assert answer.body["reason"] == "BadRequest"
+    assert message in answer.body["message"]
+
+
+async def test_unsupported_field_of_a_custom_resource_is_400(pumps: ApiServerUnderTest) -> None:
+    """Custom resources are selected by name and namespace."""
+    answer = await pumps.get(pumps.path("pumps", f"{GROUP}/v1"), fieldSelector="spec.speed=1")
+    assert answer.code == 400
+    assert "field label not supported: spec.speed" in answer.body["message"]
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        ("spec.schedulerName=default-scheduler", ["p"]),
+        ("spec.schedulerName!=default-scheduler", []),
+        ("spec.serviceAccountName=default", ["p"]),
+        ("spec.restartPolicy=Always", ["p"]),
+        ("spec.hostNetwork=false", ["p"]),
+        ("status.podIP=", ["p"]),
+        ("status.nominatedNodeName=", ["p"]),
+    ],
+)
+async def test_defaults_of_pods_are_selected_by(
+    api: ApiServerUnderTest, selector: str, expected: list[str]
+) -> None:
+    """What a pod does not say is selected as what it then is."""
+    spec = {"containers": [{"name": "main", "image": "example.test/app:1"}]}
+    await api.created(api.path("pods"), {"metadata": {"name": "p"}, "spec": spec})
+    answer = await api.get(api.path("pods"), fieldSelector=selector)
+    assert names(answer.body) == expected
+
+
+async def test_nodes_are_selected_by_whether_they_take_pods(api: ApiServerUnderTest) -> None:
+    """A node that says nothing is schedulable."""
+    name = f"node-{api.namespace}"
+    await api.created("/api/v1/nodes", {"metadata": {"name": name}})
+    try:
+        open_, closed = [
+            await api.get("/api/v1/nodes", fieldSelector=f"metadata.name={name},{one}")
+            for one in ("spec.unschedulable=false", "spec.unschedulable=true")
+        ]
+    finally:
+        await api.delete(f"/api/v1/nodes/{name}")
+    assert names(open_.body) == [name]
+    assert names(closed.body) == []
+
+
+async def test_cluster_scoped_nodes_have_no_namespace_to_select_by(
+    api: ApiServerUnderTest,
+) -> None:
+    """Asking nodes for a namespace is 400."""
+    answer = await api.get("/api/v1/nodes", fieldSelector="metadata.namespace=default")
+    assert answer.code == 400
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"resourceVersionMatch": "Exact"}, "resourceVersionMatch"),
+        ({"resourceVersionMatch": "Exact", "resourceVersion": "0"}, "resourceVersionMatch"),
+        ({"resourceVersionMatch": "Nearly", "resourceVersion": "1"}, "resourceVersionMatch"),
+        ({"sendInitialEvents": "true"}, "sendInitialEvents"),
+    ],
+    ids=["match without version", "exact zero", "unknown match", "streamed without a watch"],
+)
+async def test_contradictory_version_parameters_are_422(
+    api: ApiServerUnderTest, query: dict[str, str], field: str
+) -> None:
+    """Parameters that make no sense together name the one at fault."""
+    answer = await api.get(api.path("configmaps"), **query)
+    assert answer.code == 422
+    assert answer.body["details"]["kind"] == "ListOptions"
+    assert answer.body["details"]["causes"][0]["field"] == field
+
+
+async def test_future_version_is_504(api: ApiServerUnderTest) -> None:
+    """A version not reached yet is a timeout that says when to come back, in the body alone."""
+    answer = await api.get(api.path("configmaps"), resourceVersion="99999999")
+    assert answer.code == 504
+    assert answer.body["reason"] == "Timeout"
+    assert answer.body["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
+    assert answer.body["details"]["retryAfterSeconds"] == 1
+
+
+@pytest.mark.parametrize(("limit", "code"), [("-1", 200), ("0", 200), ("many", 400)])
+async def test_limit_is_a_number(api: ApiServerUnderTest, limit: str, code: int) -> None:
+    """Nothing or less means no limit; text is refused."""
+    assert (await api.get(api.path("configmaps"), limit=limit)).code == code
 
 
 async def test_pages_cover_the_list_once(api: ApiServerUnderTest) -> None:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.contract.apiserver.server import ApiServerUnderTest, config_map, deployment
+from tests.contract.apiserver.server import MERGE, ApiServerUnderTest, config_map, deployment
 
 
 async def test_creation_sets_the_system_metadata(api: ApiServerUnderTest) -> None:
@@ -59,12 +59,40 @@ async def test_taken_name_is_409(api: ApiServerUnderTest) -> None:
     assert answer.body["details"] == {"name": "a", "kind": "configmaps"}
 
 
-async def test_unknown_resource_is_a_plain_404(api: ApiServerUnderTest) -> None:
-    """A resource that is not served has no Status body."""
-    for path in (api.path("nonsenses"), api.path("nonsenses", "nothing.example/v1")):
-        answer = await api.get(path)
-        assert answer.code == 404
-        assert "404 page not found" in answer.body
+@pytest.mark.parametrize("group_version", ["v1", "apps/v1", "apps/v9"])
+async def test_unknown_resource_of_a_known_group_is_404_without_a_name(
+    api: ApiServerUnderTest, group_version: str
+) -> None:
+    """Below the server's own groups a Status says that the resource, not an object, is missing."""
+    answer = await api.get(api.path("nonsenses", group_version))
+    assert answer.code == 404
+    assert answer.body["reason"] == "NotFound"
+    assert answer.body["details"] == {}
+    assert answer.body["message"] == "the server could not find the requested resource"
+
+
+async def test_unknown_group_is_a_plain_404(api: ApiServerUnderTest) -> None:
+    """A group that nobody serves has no Status body."""
+    answer = await api.get(api.path("nonsenses", "nothing.example/v1"))
+    assert answer.code == 404
+    assert "404 page not found" in answer.body
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/a"), ("PUT", ""), ("PATCH", "")],
+    ids=["create at a name", "replace a collection", "patch a collection"],
+)
+async def test_method_that_makes_no_sense_is_405(
+    api: ApiServerUnderTest, method: str, path: str
+) -> None:
+    """Names and collections take different methods."""
+    body_type = MERGE if method == "PATCH" else "application/json"
+    answer = await api.request(
+        method, api.path("configmaps") + path, config_map("a"), content_type=body_type
+    )
+    assert answer.code == 405
+    assert answer.body["reason"] == "MethodNotAllowed"
 
 
 async def test_namespace_has_to_exist(api: ApiServerUnderTest) -> None:
@@ -169,3 +197,61 @@ async def test_node_keeps_the_status_it_registers_with(api: ApiServerUnderTest) 
     made = await api.created("/api/v1/nodes", body)
     assert made["status"]["capacity"] == {"cpu": "4"}
     assert (await api.delete(f"/api/v1/nodes/{name}")).code == 200
+
+
+@pytest.mark.parametrize(
+    ("field", "pairs"),
+    [
+        ("labels", {"a b": "c"}),
+        ("labels", {"a": "b c"}),
+        ("labels", {"a": "x" * 64}),
+        ("labels", {"x" * 64: "a"}),
+        ("labels", {"Upper.example/a": "b"}),
+        ("labels", {"/a": "b"}),
+        ("annotations", {"a b": "c"}),
+    ],
+    ids=["space in key", "space", "64 long", "key 64 long", "capital", "no prefix", "annotation"],
+)
+async def test_bad_label_or_annotation_is_422(
+    api: ApiServerUnderTest, field: str, pairs: dict[str, str]
+) -> None:
+    """Keys and label values have a form and at most 63 characters."""
+    answer = await api.post(api.path("configmaps"), config_map("a", **{field: pairs}))
+    assert answer.code == 422
+    assert answer.body["details"]["causes"][0]["field"] == f"metadata.{field}"
+
+
+async def test_label_values_may_be_empty_and_63_long(api: ApiServerUnderTest) -> None:
+    """The limits themselves are fine."""
+    labels = {"empty": "", "long": "x" * 63, "example.test/" + "k" * 63: "v"}
+    made = await api.created(api.path("configmaps"), config_map("a", labels=labels))
+    assert made["metadata"]["labels"] == labels
+
+
+async def test_key_of_a_config_map_has_a_form(api: ApiServerUnderTest) -> None:
+    """A key is a file name at best."""
+    answer = await api.post(api.path("configmaps"), config_map("a", {"a b": "c"}))
+    assert answer.code == 422
+    assert answer.body["details"]["causes"][0]["field"] == "data[a b]"
+
+
+async def test_pod_template_needs_containers_with_images(api: ApiServerUnderTest) -> None:
+    """Both a template without containers and a container without an image are refused."""
+    body = deployment("web")
+    spec = body["spec"]["template"]["spec"]
+    del spec["containers"][0]["image"]
+    answer = await api.post(api.path("deployments", "apps/v1"), body)
+    assert answer.code == 422
+    field = "spec.template.spec.containers[0].image"
+    assert answer.body["details"]["causes"][0]["field"] == field
+    spec["containers"] = []
+    answer = await api.post(api.path("deployments", "apps/v1"), body)
+    assert answer.code == 422
+    assert answer.body["details"]["causes"][0]["field"] == "spec.template.spec.containers"
+
+
+async def test_lease_lasts_longer_than_nothing(api: ApiServerUnderTest) -> None:
+    """A duration of zero is refused."""
+    path = api.path("leases", "coordination.k8s.io/v1")
+    body = {"metadata": {"name": "l"}, "spec": {"leaseDurationSeconds": 0}}
+    assert (await api.post(path, body)).code == 422

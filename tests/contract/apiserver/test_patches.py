@@ -192,3 +192,45 @@ async def test_field_manager_of_an_update_is_recorded(api: ApiServerUnderTest) -
     assert entries["me"]["operation"] == "Update"
     assert entries["me"]["fieldsType"] == "FieldsV1"
     assert "f:k" in entries["me"]["fieldsV1"]["f:data"]
+
+
+async def test_patch_to_a_wrong_type_is_422(api: ApiServerUnderTest) -> None:
+    """The patch, not the request, is at fault when its result does not decode."""
+    await api.created(api.path("configmaps"), config_map("a", {"k": "1"}))
+    answer = await api.patch(api.path("configmaps/a"), {"data": {"k": 2}})
+    assert answer.code == 422
+    assert answer.body["details"]["causes"][0]["field"] == "patch"
+    await api.created(api.path("deployments", DEPLOYMENTS), deployment("web"))
+    path = api.path("deployments/web", DEPLOYMENTS)
+    assert (await api.patch(path, {"spec": {"replicas": "2"}})).code == 422
+
+
+async def test_json_patch_replaces_what_is_missing(api: ApiServerUnderTest) -> None:
+    """Unlike in RFC 6902 a missing member of a present object is added."""
+    await api.created(api.path("configmaps"), config_map("a", {"k": "1"}))
+    operations = [{"op": "replace", "path": "/data/new", "value": "2"}]
+    answer = await api.patch(api.path("configmaps/a"), operations, JSON_PATCH)
+    assert answer.code == 200
+    assert answer.body["data"] == {"k": "1", "new": "2"}
+
+
+async def test_json_patch_removes_only_what_is_there(api: ApiServerUnderTest) -> None:
+    """Removing a missing member fails."""
+    await api.created(api.path("configmaps"), config_map("a", {"k": "1"}))
+    operations = [{"op": "remove", "path": "/data/none"}]
+    answer = await api.patch(api.path("configmaps/a"), operations, JSON_PATCH)
+    assert answer.code == 422
+    assert answer.body["reason"] == "Invalid"
+
+
+async def test_merge_patch_that_is_no_object_is_400(api: ApiServerUnderTest) -> None:
+    """A list is no merge patch."""
+    await api.created(api.path("configmaps"), config_map("a"))
+    assert (await api.patch(api.path("configmaps/a"), [])).code == 400
+
+
+async def test_patch_cannot_rename(api: ApiServerUnderTest) -> None:
+    """Another name than the path's is 400."""
+    await api.created(api.path("configmaps"), config_map("a"))
+    answer = await api.patch(api.path("configmaps/a"), {"metadata": {"name": "b"}})
+    assert answer.code == 400

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.contract.apiserver.server import (
+    APPLY,
     GROUP,
     JSON_PATCH,
     ApiServerUnderTest,
@@ -138,11 +139,12 @@ async def test_scale_of_a_missing_object_is_404(api: ApiServerUnderTest) -> None
         assert answer.body["reason"] == "NotFound"
 
 
-async def test_target_without_scale_is_a_plain_404(api: ApiServerUnderTest) -> None:
-    """A Job has no scale subresource."""
+async def test_target_without_scale_is_404_without_a_name(api: ApiServerUnderTest) -> None:
+    """A Job has no scale subresource, which is not the same as a missing Job."""
     answer = await api.get(api.path("jobs/j/scale", "batch/v1"))
     assert answer.code == 404
-    assert "404 page not found" in answer.body
+    assert answer.body["details"] == {}
+    assert answer.body["message"] == "the server could not find the requested resource"
 
 
 async def test_dry_run_scales_nothing(api: ApiServerUnderTest) -> None:
@@ -183,3 +185,79 @@ async def test_custom_resource_without_replicas_cannot_be_read(pumps: ApiServerU
     answer = await pumps.get(pumps.path("pumps/p/scale", PUMPS))
     assert answer.code == 500
     assert ".spec.replicas" in answer.body["message"]
+
+
+async def test_json_patch_scales_up_from_zero(api: ApiServerUnderTest) -> None:
+    """Replacing the count works although a count of zero is left out."""
+    await api.created(api.path("deployments", APPS), deployment("web", 0))
+    operations = [{"op": "replace", "path": "/spec/replicas", "value": 3}]
+    answer = await api.patch(api.path("deployments/web/scale", APPS), operations, JSON_PATCH)
+    assert answer.code == 200
+    assert answer.body["spec"]["replicas"] == 3
+
+
+async def test_count_as_text_is_422(api: ApiServerUnderTest) -> None:
+    """A number in quotes is no number."""
+    await api.created(api.path("deployments", APPS), deployment("web", 1))
+    path = api.path("deployments/web/scale", APPS)
+    answer = await api.patch(path, {"spec": {"replicas": "3"}})
+    assert answer.code == 422
+    assert answer.body["details"]["causes"][0]["field"] == "patch"
+
+
+async def test_patch_without_a_count_scales_to_zero(api: ApiServerUnderTest) -> None:
+    """Removing the count is asking for none."""
+    await api.created(api.path("deployments", APPS), deployment("web", 2))
+    answer = await api.patch(api.path("deployments/web/scale", APPS), {"spec": None})
+    assert answer.code == 200
+    assert (await api.get(api.path("deployments/web", APPS))).body["spec"]["replicas"] == 0
+
+
+async def test_put_of_another_object_is_400(api: ApiServerUnderTest) -> None:
+    """The body of a PUT is a Scale that names its object."""
+    await api.created(api.path("deployments", APPS), deployment("web", 1))
+    path = api.path("deployments/web/scale", APPS)
+    unnamed = {"spec": {"replicas": 2}}
+    other = {"metadata": {"name": "other"}, "spec": {"replicas": 2}}
+    for body in (unnamed, other, {**deployment("web", 2)}):
+        assert (await api.put(path, body)).code == 400
+
+
+async def test_apply_scales_a_deployment(api: ApiServerUnderTest) -> None:
+    """Server-side apply works on the Scale of a built-in workload."""
+    await api.created(api.path("deployments", APPS), deployment("web", 1))
+    body = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "web"}}
+    answer = await api.patch(
+        api.path("deployments/web/scale", APPS),
+        {**body, "spec": {"replicas": 4}},
+        APPLY,
+        fieldManager="me",
+        force="true",
+    )
+    assert answer.code == 200
+    assert answer.body["spec"]["replicas"] == 4
+
+
+async def test_apply_cannot_scale_a_custom_resource(pumps: ApiServerUnderTest) -> None:
+    """Server-side apply on the Scale of a custom resource is a server error."""
+    await pumps.created(pumps.path("pumps", PUMPS), pump("p", replicas=2))
+    body = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "p"}}
+    answer = await pumps.patch(
+        pumps.path("pumps/p/scale", PUMPS),
+        {**body, "spec": {"replicas": 4}},
+        APPLY,
+        fieldManager="me",
+        force="true",
+    )
+    assert answer.code == 500
+
+
+async def test_negative_count_of_a_custom_resource_names_its_field(
+    pumps: ApiServerUnderTest,
+) -> None:
+    """The path of the definition is at fault, on the custom resource itself."""
+    await pumps.created(pumps.path("pumps", PUMPS), pump("p", replicas=2))
+    answer = await pumps.patch(pumps.path("pumps/p/scale", PUMPS), {"spec": {"replicas": -1}})
+    assert answer.code == 422
+    assert answer.body["details"]["kind"] == "Pump"
+    assert answer.body["details"]["causes"][0]["field"] == ".spec.replicas"

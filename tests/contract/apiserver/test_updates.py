@@ -156,3 +156,28 @@ async def test_config_map_has_no_status(api: ApiServerUnderTest) -> None:
     """A subresource that is not served is a plain 404."""
     await api.created(api.path("configmaps"), config_map("a"))
     assert (await api.get(api.path("configmaps/a/status"))).code == 404
+
+
+async def test_version_zero_is_no_precondition(api: ApiServerUnderTest) -> None:
+    """PUT and PATCH under version 0 apply to whatever is there."""
+    await api.created(api.path("configmaps"), config_map("a"))
+    body = config_map("a", {"k": "1"}, resourceVersion="0")
+    assert (await api.put(api.path("configmaps/a"), body)).code == 200
+    patch = {"metadata": {"resourceVersion": "0"}, "data": {"k": "2"}}
+    assert (await api.patch(api.path("configmaps/a"), patch)).body["data"] == {"k": "2"}
+
+
+async def test_version_that_is_no_number_is_500(api: ApiServerUnderTest) -> None:
+    """Versions are opaque to clients, and the server trips over one it did not make."""
+    await api.created(api.path("configmaps"), config_map("a"))
+    body = config_map("a", resourceVersion="abc")
+    assert (await api.put(api.path("configmaps/a"), body)).code == 500
+    assert (await api.patch(api.path("configmaps/a"), body)).code == 500
+
+
+async def test_replacement_has_to_name_itself(api: ApiServerUnderTest) -> None:
+    """The path alone does not say which object a PUT is for."""
+    await api.created(api.path("configmaps"), config_map("a"))
+    answer = await api.put(api.path("configmaps/a"), {"data": {"k": "1"}})
+    assert answer.code == 400
+    assert "name must be provided" in answer.body["message"]

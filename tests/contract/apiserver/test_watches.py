@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.contract.apiserver.server import GROUP, ApiServerUnderTest, config_map, pump
 
 PUMPS = f"{GROUP}/v1"
@@ -123,6 +125,9 @@ async def test_bookmarks_carry_a_version_to_resume_from(pumps: ApiServerUnderTes
     await pumps.created(path, pump("a"))
     async with pumps.watch(path, **query) as watch:
         assert await watch.take(1) == [("ADDED", "a")]
+        # A server that has seen no change since it began to serve the resource sends none.
+        await pumps.created(path, pump("b"))
+        assert await watch.take(1) == [("ADDED", "b")]
         event = await watch.next()
     assert event is not None
     assert event["type"] == "BOOKMARK"
@@ -131,8 +136,8 @@ async def test_bookmarks_carry_a_version_to_resume_from(pumps: ApiServerUnderTes
     version = event["object"]["metadata"]["resourceVersion"]
     assert int(version) > int(since)
     async with pumps.watch(path, resourceVersion=version) as watch:
-        await pumps.created(path, pump("b"))
-        assert await watch.take(1) == [("ADDED", "b")]
+        await pumps.created(path, pump("c"))
+        assert await watch.take(1) == [("ADDED", "c")]
 
 
 async def test_streamed_list_ends_with_a_marked_bookmark(pumps: ApiServerUnderTest) -> None:
@@ -166,3 +171,22 @@ async def test_deleted_event_shows_the_last_state(api: ApiServerUnderTest) -> No
     assert event is not None
     assert event["object"]["data"] == {"k": "1"}
     assert int(event["object"]["metadata"]["resourceVersion"]) > int(since)
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ({"timeoutSeconds": "soon"}, 400),
+        ({"labelSelector": "a in b"}, 400),
+        ({"resourceVersionMatch": "NotOlderThan"}, 422),
+        ({"sendInitialEvents": "true"}, 422),
+    ],
+    ids=["timeout", "selector", "match alone", "streamed list without match"],
+)
+async def test_unreadable_watch_is_refused_at_once(
+    api: ApiServerUnderTest, query: dict[str, str], code: int
+) -> None:
+    """A watch that cannot be is a plain error answer, no stream."""
+    answer = await api.get(api.path("configmaps"), watch="true", **query)
+    assert answer.code == code
+    assert answer.body["kind"] == "Status"

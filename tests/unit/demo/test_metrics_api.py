@@ -13,7 +13,7 @@ POD = {
     "apiVersion": "v1",
     "kind": "Pod",
     "metadata": {"name": "p", "labels": {"app": "web"}},
-    "spec": {"nodeName": "n", "containers": [{"name": "main"}, {"name": "side"}]},
+    "spec": {"nodeName": "n", "containers": [{"name": "main", "image": "demo"}, {"name": "side", "image": "demo"}]},
 }
 
 
