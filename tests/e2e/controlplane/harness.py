@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import yaml
 
-from tests.e2e.controlplane.administrator import Administrator
+from tests.e2e.controlplane.administrator import Administrator, RequestRefused
 from tests.e2e.controlplane.audit import AuditEvent, read_audit_log
 from tests.e2e.controlplane.binaries import MODULES_FOLDER
 from tests.e2e.controlplane.certificates import Authority, Certificate, new_key, public_half
@@ -80,7 +80,8 @@ class ControlPlane:
         self._audit_log = self.folder / "audit.log"
         self._make_certificates()
         self.etcd = self._running(Etcd())
-        self.apiserver = self._running(self._make_apiserver())
+        self.apiserver = self._make_apiserver()
+        self._running(self.apiserver)
         if self._controllers:
             self.controller_manager = self._running(self._make_controller_manager())
         if self._nodes:
@@ -124,7 +125,10 @@ class ControlPlane:
         self._wait("the API server finds etcd again", self._apiserver_works)
 
     def compact_etcd(self) -> int:
-        """Make etcd forget its history; returns the oldest version that can still be read."""
+        """Make etcd forget its history; returns the oldest version that can still be read.
+
+        The API server goes on answering from its own cache of the last changes until it restarts.
+        """
         return self.etcd.compact()
 
     def kubeconfig(
@@ -298,7 +302,7 @@ class ControlPlane:
     def _apiserver_works(self) -> bool:
         try:
             return self.administrator.exists("/api/v1/namespaces/default")
-        except Exception:  # noqa: BLE001 -- whatever it is, it does not work yet
+        except (RequestRefused, OSError):
             return False
 
     def _nodes_are_ready(self) -> bool:
