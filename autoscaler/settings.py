@@ -97,6 +97,24 @@ class ScalingSettings(_Group):
     """A pod unready this soon after its start has not been ready yet."""
 
 
+class MemorySettings(_Group):
+    """Where the histories behind decisions are kept, so that a restart loses none."""
+
+    is_enabled: bool = True
+    """Whether to keep them; without, a restart knows only what statuses say."""
+    namespace: str | None = None
+    """Namespace of the ConfigMaps; unset = the pod's, or that of the kubeconfig's context."""
+    name: str = Field(default="flyball-memory", pattern=r"^[a-z0-9]([-a-z0-9]{0,200}[a-z0-9])?$")
+    """The ConfigMaps are called ``<name>-0`` to ``<name>-7``. Two services in one namespace need
+    different names."""
+    write_seconds: float = Field(default=5.0, gt=0)
+    """Changes are written at most this often (after a rescale at once). Higher saves writes, and a
+    crash loses more."""
+    refresh_seconds: float = Field(default=30.0, gt=0)
+    """What merely goes on is written at most this often. After a crash, windows and cooldowns may
+    last this much longer."""
+
+
 class ServerSettings(_Group):
     """The service's own HTTP endpoints: probes, metrics, explanations."""
 
@@ -163,6 +181,8 @@ class Settings(BaseSettings):
     """How metric sources are read."""
     scaling: ScalingSettings = ScalingSettings()
     """How objects are reconciled."""
+    memory: MemorySettings = MemorySettings()
+    """Where the histories behind decisions are kept."""
     server: ServerSettings = ServerSettings()
     """The service's own HTTP endpoints."""
     webhook: WebhookSettings = WebhookSettings()

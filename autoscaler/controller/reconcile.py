@@ -21,10 +21,12 @@ from autoscaler.controller.objects import ScalingObjects
 from autoscaler.controller.observe import unread_metrics
 from autoscaler.controller.rebinding import Rebinder
 from autoscaler.controller.settings import ControllerSettings
+from autoscaler.controller.snapshots import Snapshots
 from autoscaler.controller.status import READY, explained, with_ready
-from autoscaler.controller.tracked import Tracked
+from autoscaler.controller.tracked import Tracked, told_by
 from autoscaler.controller.watches import Watches
 from autoscaler.core.model import Reading
+from autoscaler.core.resume import after_absence
 from autoscaler.errors import ConfigError, Forbidden, NotFound
 from autoscaler.kube.autoscalers import AUTOSCALERS
 from autoscaler.kube.codec import CustomObject
@@ -83,6 +85,7 @@ class Reconciler:
         watches: Watches,
         actor: Actor,
         announcer: Announcer,
+        snapshots: Snapshots,
         clock: Clock,
         settings: ControllerSettings,
     ) -> None:
@@ -95,6 +98,7 @@ class Reconciler:
         self._watches = watches
         self._actor = actor
         self._announcer = announcer
+        self._snapshots = snapshots
         self._clock = clock
         self._settings = settings
         self.tracked: dict[str, Tracked] = {}
@@ -140,6 +144,7 @@ class Reconciler:
         tracked = self.tracked.get(key)
         if tracked is None or tracked.item.metadata.uid != item.metadata.uid:
             tracked = self.tracked[key] = Tracked(item, self._settings.journal_length)
+            tracked.memory = self._snapshots.resume(item.metadata, told_by(item.status))
         tracked.item = item
         return tracked
 
@@ -174,11 +179,20 @@ class Reconciler:
         if is_waiting or self._awaits_reading(tracked, binding, readings):
             return NextTurn(loop_seconds=SOON_SECONDS)
         tracked.item = await self._lifecycle.hold(key, tracked.item, binding.target)
+        if tracked.journal.latest is None:
+            now = self._clock.now()
+            tracked.memory = after_absence(binding.policy, tracked.memory, now)
         entry, memory = await self._actor.scale(tracked, binding, readings, pods)
         before = tracked.memory.conditions
         after = with_ready(binding, memory.conditions)
         tracked.memory = replace(memory, conditions=after)
         tracked.journal.add(entry)
+        self._snapshots.note(
+            tracked.item.metadata,
+            tracked.memory,
+            entry.decision.at,
+            is_urgent=entry.outcome is Outcome.WRITTEN,
+        )
         self._announcer.decided(tracked, binding, entry, before, after)
         shown = explained(binding, after, readings)
         self._actor.write_status(tracked, binding, entry, memory, shown)
@@ -232,4 +246,5 @@ class Reconciler:
             return
         meta = tracked.item.metadata
         self._announcer.forget(meta.namespace, meta.name)
+        self._snapshots.forget(meta.uid)
         log.info("object_forgotten", object=key)

@@ -25,6 +25,7 @@ from autoscaler.controller.lifecycle import Lifecycle
 from autoscaler.controller.objects import ScalingObjects, group_of, key_of
 from autoscaler.controller.reconcile import Reconciler
 from autoscaler.controller.settings import ControllerSettings
+from autoscaler.controller.snapshots import Snapshots
 from autoscaler.controller.status_writer import StatusWriter
 from autoscaler.controller.targets import Targets
 from autoscaler.controller.tracked import Tracked, fingerprint
@@ -116,6 +117,9 @@ class Service:
             settings=settings.collector,
             on_fetch=self._fetched,
         )
+        self._snapshots = Snapshots(
+            client, clock=clock, rng=rng, living=self._living, settings=settings.snapshots
+        )
         self._claims = Claims()
         self._reconciler = self._build_reconciler(client, registry)
         self._missing: dict[Resource, str] = {}
@@ -146,7 +150,8 @@ class Service:
         """Return what keeps the service from working; empty when it is ready."""
         if self._supervisor.is_stopping:
             return ["the service is stopping"]
-        return [
+        reasons = [self._snapshots.unready_reason] if self._snapshots.unready_reason else []
+        return reasons + [
             self._missing.get(resource)
             or f"{resource.plural}.{resource.group}: not listed yet{f' ({error})' if error else ''}"
             for resource, error in self._watches.unsynced()
@@ -236,6 +241,7 @@ class Service:
                 clock=clock,
                 repeat_seconds=settings.event_repeat_seconds,
             ),
+            snapshots=self._snapshots,
             clock=clock,
             settings=settings,
         )
@@ -255,13 +261,16 @@ class Service:
         add("collector", self._collector.run)
         add("events", self._recorder.run)
         add("statuses", self._statuses.run)
+        add("snapshots", self._snapshots.run)
         add("beat", self._beat)
         add("crd-check", self._check_crds)
         for number in range(self.settings.workers):
             add(f"worker-{number}", self._work, drains=True)
         self._supervisor.on_stop(self._queue.close)
+        self._supervisor.on_stop(self._snapshots.stop_waiting)
         self._supervisor.on_close("http", self._http.close)
         self._supervisor.on_close("events", self._flush)
+        self._supervisor.on_close("snapshots", self._keep)
 
     def _object_changed(self, key: str, old: CustomObject | None, new: CustomObject | None) -> None:
         is_taken = new is not None and self._objects.is_ours(new)
@@ -315,6 +324,7 @@ class Service:
         self.metrics.fetched(report.scaler, report.seconds, report.queries, report.error_reason)
 
     async def _work(self) -> None:
+        await self._snapshots.wait_settled()
         while True:
             try:
                 key = await self._queue.get()
@@ -384,6 +394,17 @@ class Service:
                     log.info("crd_not_checked", resource=resource.plural, error=str(error))
             self._missing = missing
             await asyncio.sleep(CRD_CHECK_SECONDS)
+
+    def _living(self) -> set[str] | None:
+        """Return the UIDs of all scaling objects; None until all have been listed."""
+        stores = [self._custom(SCALED_OBJECTS, g) for g in self.settings.watch_keda.groups]
+        if not all(store.has_synced for store in stores):
+            return None
+        return {item.metadata.uid for store in stores for item in store}
+
+    async def _keep(self) -> None:
+        async with asyncio.timeout(LAST_WORDS_SECONDS):
+            await self._snapshots.flush()
 
     async def _flush(self) -> None:
         """Write the last words: a status holds what the next service has to know."""

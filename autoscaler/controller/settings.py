@@ -6,6 +6,7 @@ import msgspec
 
 from autoscaler.collect.settings import CollectorSettings
 from autoscaler.controller.objects import WatchKeda
+from autoscaler.controller.snapshots import SnapshotSettings
 from autoscaler.core.model import HpaSettings
 from autoscaler.settings import Settings
 
@@ -28,6 +29,7 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
         journal_length: Decisions remembered per object.
         hpa: Settings of the HPA arithmetic.
         collector: Bounds of reading metrics.
+        snapshots: Where memories are kept over a restart.
     """
 
     namespace: str | None = None
@@ -44,6 +46,7 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     journal_length: int = 20
     hpa: HpaSettings = HpaSettings()
     collector: CollectorSettings = CollectorSettings()
+    snapshots: SnapshotSettings = SnapshotSettings()
 
 
 def controller_settings(settings: Settings) -> ControllerSettings:
@@ -66,5 +69,12 @@ def controller_settings(settings: Settings) -> ControllerSettings:
             deadline_seconds=polling.deadline_seconds,
             concurrent_sources=polling.concurrent_sources,
             coalesce_seconds=polling.coalesce_seconds,
+        ),
+        snapshots=SnapshotSettings(
+            is_enabled=settings.memory.is_enabled,
+            namespace=settings.memory.namespace,
+            name=settings.memory.name,
+            write_seconds=settings.memory.write_seconds,
+            refresh_seconds=settings.memory.refresh_seconds,
         ),
     )

@@ -50,8 +50,15 @@ class KeptShard:
         self.is_changed = self.is_urgent = self.is_open = False
         self.checked_at = self.written_at = float("-inf")
 
-    def look(self) -> None:
-        """Find out whether anything noted is worth a write soon."""
+    def look(self, living: AbstractSet[str] | None) -> None:
+        """Find out whether anything is worth a write soon; drop objects that are gone.
+
+        Args:
+            living: UIDs of all objects that exist; None while that is not known.
+        """
+        if living is not None:
+            for uid in (self.entries.keys() | self.noted.keys()) - living:
+                self.is_changed |= self.drop(uid)
         for uid, capture in self.noted.items():
             memory = compact(capture.memory)
             shape = outline(memory)
@@ -61,15 +68,12 @@ class KeptShard:
             self.pending[uid] = Capture(capture.generation, capture.at, memory)
         self.noted.clear()
 
-    def settle(self, living: AbstractSet[str] | None) -> tuple[Entry, ...]:
-        """Return the entries with what is pending, without objects that are gone."""
+    def settle(self) -> tuple[Entry, ...]:
+        """Return the entries with what is pending."""
         for uid, capture in self.pending.items():
             body = encode_memory(capture.memory)
             self.entries[uid] = Entry(uid, SCALED_OBJECT, capture.generation, capture.at, body)
         self.pending.clear()
-        if living is not None:
-            for uid in self.entries.keys() - living:
-                self.drop(uid)
         return tuple(self.entries.values())
 
     def adopt(self, found: Shard) -> list[Entry]:

@@ -29,7 +29,7 @@ from autoscaler.controller.snapshot_format import (
 from autoscaler.controller.snapshot_shard import SCALED_OBJECT, Capture, KeptShard
 from autoscaler.core.memory import MemoryFormatError, decode_memory
 from autoscaler.core.model import Memory
-from autoscaler.core.resume import Stored, resume
+from autoscaler.core.resume import Stored, Told, resume
 from autoscaler.errors import Conflict, Forbidden, Invalid, KubeError, NotFound
 from autoscaler.kube.blobs import read_blob, write_blob
 from autoscaler.kube.codec import ObjectMeta
@@ -51,18 +51,18 @@ log = structlog.get_logger(__name__)
 
 
 class SnapshotSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where memories are kept and how often they are written; real seconds.
+    """Where memories are kept and how often they are written.
 
     Attributes:
         is_enabled: False keeps nothing: after a restart only the status is known.
         namespace: Of the ConfigMaps; None = the pod's, or that of the kubeconfig's context.
         name: The ConfigMaps are called ``<name>-0``, ``<name>-1``, …; two services in one
             namespace need different names.
-        write_seconds: Changes are written at most this often.
-        urgent_seconds: How long a rescale waits for others to share its write.
-        refresh_seconds: What only goes on is written at most this often; after a crash windows
-            and cooldowns may last that much longer.
-        give_up_seconds: How long a start waits for memories that cannot be read.
+        write_seconds: Changes are written at most this often (real seconds).
+        urgent_seconds: How long a rescale waits for others to share its write (real seconds).
+        refresh_seconds: What only goes on is written at most this often (seconds of the service's
+            clock); after a crash windows and cooldowns may last that much longer.
+        give_up_seconds: How long a start waits for memories that cannot be read (real seconds).
     """
 
     is_enabled: bool = True
@@ -139,32 +139,31 @@ class Snapshots:
         """Release everybody who waits: the service stops."""
         self._settled.set()
 
-    def resume(self, meta: ObjectMeta, status: Memory, status_at: float) -> Memory:
+    def resume(self, meta: ObjectMeta, told: Told) -> Memory:
         """Return the memory to begin an object with.
 
         Args:
             meta: Of the object.
-            status: What its status preserves of a memory.
-            status_at: Latest decision the status tells of, epoch seconds; 0 = none.
+            told: What its status says.
         """
         found = self._found.pop(meta.uid, None)
         if found is None:
-            return status
+            return told.memory
         entry, unseen_until = found
         if entry.kind != SCALED_OBJECT:
-            return status
+            return told.memory
         try:
             memory = decode_memory(entry.body)
         except MemoryFormatError as error:
             log.warning("snapshot_ignored", object=meta.key, error=str(error))
-            return status
+            return told.memory
         stored = Stored(
             memory=memory,
             at=entry.at,
             unseen_until=unseen_until,
             is_same_generation=entry.generation == meta.generation,
         )
-        return resume(stored, status, status_at, self._clock.now())
+        return resume(stored, told, self._clock.now())
 
     def note(self, meta: ObjectMeta, memory: Memory, at: float, *, is_urgent: bool = False) -> None:
         """Keep the memory of a decision; returns at once.
@@ -207,7 +206,7 @@ class Snapshots:
             return
         async with asyncio.TaskGroup() as group:
             for shard in self._shards:
-                shard.look()
+                self._look(shard)
                 if shard.is_open or shard.pending or shard.is_changed:
                     group.create_task(self._write(shard, is_last=True))
 
@@ -229,8 +228,9 @@ class Snapshots:
         if not shard.is_urgent and now - shard.checked_at < settings.write_seconds:
             return
         shard.checked_at = now
-        shard.look()
-        is_old = bool(shard.pending) and now - shard.written_at >= settings.refresh_seconds
+        self._look(shard)
+        age = self._clock.monotonic() - shard.written_at
+        is_old = bool(shard.pending) and age >= settings.refresh_seconds
         if shard.is_urgent or shard.is_changed or is_old:
             error = await self._write(shard)
             if error is None:
@@ -239,6 +239,13 @@ class Snapshots:
                 await asyncio.sleep(self._delay(error))
         # The loop belongs to others, too, between two shards.
         await asyncio.sleep(0)
+
+    def _look(self, shard: KeptShard) -> None:
+        living = self._living()
+        shard.look(living)
+        if living is not None:
+            for uid in self._found.keys() - living:
+                del self._found[uid]
 
     async def _write(self, shard: KeptShard, *, is_last: bool = False) -> KubeError | None:
         """Write a shard; on failure everything stays to be written."""
@@ -260,15 +267,11 @@ class Snapshots:
     async def _try_write(self, shard: KeptShard, *, is_last: bool) -> None:
         if shard.version is None:
             self._take(shard, await self._read(shard))
-        living = self._living()
-        if living is not None:
-            for uid in self._found.keys() - living:
-                del self._found[uid]
-        entries = shard.settle(living)
+        entries = shard.settle()
         lasts = 0.0
         if not is_last:
             speed = 1.0 / loop_seconds(self._clock, 1.0)
-            lasts = (self._settings.refresh_seconds + self._settings.write_seconds) * speed
+            lasts = self._settings.refresh_seconds + self._settings.write_seconds * speed
         blob, missing = fit_shard(Shard(self._clock.now(), lasts, entries))
         if missing:
             log.warning("snapshot_too_large", shard=shard.name, objects_left_out=missing)
@@ -282,7 +285,7 @@ class Snapshots:
             resource_version=shard.version or "",
         )
         shard.is_open = not is_last
-        shard.written_at = asyncio.get_running_loop().time()
+        shard.written_at = self._clock.monotonic()
         self.stats.writes += 1
         self.stats.bytes += len(blob)
 

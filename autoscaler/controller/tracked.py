@@ -9,7 +9,8 @@ from typing import Any, Final, Generic, TypeVar
 
 from autoscaler.controller.binding import Binding
 from autoscaler.controller.journal import Entry, Journal
-from autoscaler.core.model import Condition, Health, Memory, Reading
+from autoscaler.core.model import Condition, Health, Memory, Reading, Recommendation
+from autoscaler.core.resume import Told
 from autoscaler.kube.codec import CustomObject
 
 EVENTS_REMEMBERED: Final = 64
@@ -112,6 +113,21 @@ def memory_from_status(status: Mapping[str, Any]) -> Memory:
             for name, entry in _mapping(status.get("health")).items()
             if isinstance(failures := _mapping(entry).get("numberOfFailures"), int) and failures > 0
         },
+    )
+
+
+def told_by(status: Mapping[str, Any]) -> Told:
+    """Return what a status says about the past."""
+    last = _mapping(status.get("lastDecision"))
+    rescaled_at = _instant(last.get("time")) or 0.0
+    before, after = last.get("currentReplicas"), last.get("desiredReplicas")
+    raised = None
+    if isinstance(before, int) and isinstance(after, int) and before < after:
+        raised = Recommendation(round(rescaled_at * 1000), after)
+    return Told(
+        memory=memory_from_status(status),
+        at=max(rescaled_at, _instant(status.get("lastActiveTime")) or 0.0),
+        raised=raised,
     )
 
 

@@ -38,6 +38,20 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     is_same_generation: bool = True
 
 
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What an object's status tells; instants in whole seconds.
+
+    Attributes:
+        memory: What the status preserves of one.
+        at: Latest decision it tells of, epoch seconds; 0 = none.
+        raised: Count and instant of the last rescale if it went up, else None.
+    """
+
+    memory: Memory = Memory()
+    at: float = 0.0
+    raised: Recommendation | None = None
+
+
 def compact(memory: Memory) -> Memory:
     """Return the memory without recommendations that no window can make count any more."""
     return replace(memory, recommendations=bound_recommendations(memory.recommendations))
@@ -62,29 +76,29 @@ def outline(memory: Memory) -> Outline:
     )
 
 
-def resume(stored: Stored, status: Memory, status_at: float, now: float) -> Memory:
+def resume(stored: Stored, told: Told, now: float) -> Memory:
     """Return the memory to go on with.
 
     Args:
         stored: The snapshot.
-        status: What the object's status preserves of a memory.
-        status_at: Latest decision the status tells of, epoch seconds (whole); 0 = none.
+        told: What the object's status says; wins where it is later.
         now: Epoch seconds. Instants after it (the clock went back) are taken for now.
     """
     memory = _stretched(stored, now) if stored.unseen_until > stored.at else stored.memory
     if not stored.is_same_generation:
         memory = replace(memory, health={}, smoothing={})
-    # A status tells whole seconds.
-    if status_at > int(stored.at):
+    if told.at > int(stored.at):
         memory = replace(
             memory,
-            # What it was scaled to last is not in the snapshot: it counts from the status on.
-            recommendations=(*memory.recommendations, *_told(status, status_at)),
-            last_active_at=_latest(memory.last_active_at, status.last_active_at),
-            desired_replicas=status.desired_replicas,
-            conditions=status.conditions,
-            health=status.health,
+            last_active_at=_latest(memory.last_active_at, told.memory.last_active_at),
+            desired_replicas=told.memory.desired_replicas,
+            conditions=told.memory.conditions,
+            health=told.memory.health,
         )
+    if told.raised is not None and told.raised.at_ms > int(stored.at) * 1000:
+        # Nobody stored why it was raised; until more is known it was for a reason.
+        recommendations = (*memory.recommendations, told.raised)
+        memory = replace(memory, recommendations=recommendations)
     return clamp(memory, now)
 
 
@@ -144,12 +158,6 @@ def _stretched(stored: Stored, now: float) -> Memory:
         ),
         last_active_at=until if memory.last_active_at == stored.at else memory.last_active_at,
     )
-
-
-def _told(status: Memory, status_at: float) -> tuple[Recommendation, ...]:
-    if status.desired_replicas is None:
-        return ()
-    return (Recommendation(round(status_at * 1000), status.desired_replicas),)
 
 
 def _clamped(events: tuple[ScaleEvent, ...], now_ms: int) -> tuple[ScaleEvent, ...]:

@@ -14,7 +14,7 @@ from autoscaler.core.model import (
     Memory,
     Policy,
 )
-from autoscaler.core.resume import Stored, compact, resume
+from autoscaler.core.resume import Stored, Told, compact, resume
 from tests.property.lives import START, Tick, counts, look, policies, ticks
 
 fallbacks = st.none() | st.builds(
@@ -28,7 +28,7 @@ fallbacks = st.none() | st.builds(
 def restarted(memory: Memory, at: float, now: float) -> Memory:
     """Return a memory that went through a snapshot written in order."""
     body = encode_memory(compact(memory))
-    return resume(Stored(memory=decode_memory(body), at=at), Memory(), 0.0, now)
+    return resume(Stored(memory=decode_memory(body), at=at), Told(), now)
 
 
 def decisions(
@@ -82,7 +82,7 @@ def test_no_instant_is_later_than_the_clock(policy, replicas, life, back) -> Non
             replicas = decision.desired_replicas
     now = at - back
     stored = Stored(memory=compact(memory), at=at, unseen_until=at + 35.0)
-    resumed = resume(stored, Memory(), 0.0, now)
+    resumed = resume(stored, Told(), now)
     now_ms = round(now * 1000)
     instants = [e.at_ms for e in (*resumed.recommendations, *resumed.scale_ups)]
     instants += [e.at_ms for e in resumed.scale_downs]

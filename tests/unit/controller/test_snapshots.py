@@ -17,6 +17,7 @@ from autoscaler.controller.snapshot_format import Entry, Shard, decode_shard, en
 from autoscaler.controller.snapshots import Snapshots, SnapshotSettings
 from autoscaler.core.memory import decode_memory, encode_memory
 from autoscaler.core.model import Condition, Memory, Recommendation
+from autoscaler.core.resume import Told
 from autoscaler.errors import Forbidden, Unreachable
 from autoscaler.kube.codec import ObjectMeta
 from tests.doubles.clock import EPOCH, LoopClock
@@ -180,9 +181,9 @@ async def test_a_memory_is_resumed_from_its_snapshot() -> None:
         at = made.note(9, 5)
         await made.snapshots.flush()
     async with bench(client) as made:
-        assert made.snapshots.resume(META, Memory(), 0.0) == memory_at(at, 9, 5)
+        assert made.snapshots.resume(META, Told()) == memory_at(at, 9, 5)
         # Once taken over, only this service knows how it goes on.
-        assert made.snapshots.resume(META, Memory(), 0.0) == Memory()
+        assert made.snapshots.resume(META, Told()) == Memory()
 
 
 async def test_after_a_crash_the_last_state_is_prolonged() -> None:
@@ -191,7 +192,7 @@ async def test_after_a_crash_the_last_state_is_prolonged() -> None:
     put(client, entry_of(memory_at(EPOCH, 5)), lasts=35.0)
     async with bench(client) as made:
         await asyncio.sleep(20.0)
-        resumed = made.snapshots.resume(META, Memory(), 0.0)
+        resumed = made.snapshots.resume(META, Told())
         assert resumed.recommendations == (Recommendation(round((EPOCH + 20) * 1000), 5),)
 
 
@@ -202,7 +203,7 @@ async def test_a_recreated_object_starts_fresh() -> None:
     async with bench(client) as made:
         again = replace(META, uid="another")
         made.living = {"another"}
-        assert made.snapshots.resume(again, Memory(), 0.0) == Memory()
+        assert made.snapshots.resume(again, Told()) == Memory()
         made.snapshots.forget(META.uid)
         await asyncio.sleep(6)
         assert decode_shard(client.blob(SHARD)).entries == ()
@@ -231,7 +232,7 @@ async def test_another_generation_forgets_the_metrics_only() -> None:
     client = ConfigMapClient()
     put(client, entry_of(memory_at(EPOCH, 5), generation=2))
     async with bench(client) as made:
-        assert made.snapshots.resume(META, Memory(), 0.0) == memory_at(EPOCH, 5)
+        assert made.snapshots.resume(META, Told()) == memory_at(EPOCH, 5)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +247,7 @@ async def test_damaged_snapshots_are_ignored_and_replaced(blob: bytes | None) ->
     status = Memory(desired_replicas=4)
     with structlog.testing.capture_logs() as logs:
         async with bench(client) as made:
-            assert made.snapshots.resume(META, status, 0.0) == status
+            assert made.snapshots.resume(META, Told(memory=status)) == status
             made.note(5)
             await asyncio.sleep(6)
             assert made.stored().uid == META.uid
@@ -261,7 +262,7 @@ async def test_a_memory_of_a_newer_release_is_ignored_by_name() -> None:
     put(client, newer)
     with structlog.testing.capture_logs() as logs:
         async with bench(client) as made:
-            assert made.snapshots.resume(META, Memory(), 0.0) == Memory()
+            assert made.snapshots.resume(META, Told()) == Memory()
     (line,) = [line for line in logs if line["event"] == "snapshot_ignored"]
     assert line["object"] == "shop/web"
     assert "has version 9" in line["error"]
@@ -272,7 +273,7 @@ async def test_a_memory_of_another_kind_is_not_a_scaled_objects() -> None:
     client = ConfigMapClient()
     put(client, replace(entry_of(memory_at(EPOCH, 5)), kind="ScaledJob"))
     async with bench(client) as made:
-        assert made.snapshots.resume(META, Memory(), 0.0) == Memory()
+        assert made.snapshots.resume(META, Told()) == Memory()
 
 
 async def test_an_unreadable_past_delays_the_start_only_so_long() -> None:
@@ -289,7 +290,7 @@ async def test_an_unreadable_past_delays_the_start_only_so_long() -> None:
         assert made.snapshots.unready_reason == ""
     assert "snapshots_unreadable" in [line["event"] for line in logs]
     status = Memory(desired_replicas=4)
-    assert made.snapshots.resume(META, status, 0.0) == status
+    assert made.snapshots.resume(META, Told(memory=status)) == status
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
@@ -335,7 +336,7 @@ async def test_what_could_not_be_read_at_first_is_not_overwritten() -> None:
         made.note(5)
         await asyncio.sleep(6)
         assert {e.uid for e in decode_shard(client.blob(SHARD)).entries} == {META.uid, other.uid}
-        assert made.snapshots.resume(other, Memory(), 0.0) == memory_at(EPOCH, 7)
+        assert made.snapshots.resume(other, Told()) == memory_at(EPOCH, 7)
 
 
 async def test_failed_writes_are_repeated() -> None:

@@ -18,6 +18,7 @@ from autoscaler.core.model import (
 from autoscaler.core.resume import (
     AWAY_SECONDS,
     Stored,
+    Told,
     after_absence,
     clamp,
     compact,
@@ -50,7 +51,7 @@ def stored(**fields: object) -> Stored:
 def test_a_memory_stored_in_order_comes_back_as_it_was() -> None:
     """Nothing is added, dropped or dated anew, however long it took."""
     for seconds in (0.0, 7.0, 100_000.0):
-        assert resume(stored(), Memory(), 0.0, START + seconds) == FULL
+        assert resume(stored(), Told(), START + seconds) == FULL
 
 
 def test_compact_keeps_what_a_window_can_still_find() -> None:
@@ -87,7 +88,7 @@ def test_what_only_goes_on_does_not_change_the_outline() -> None:
 def test_after_a_crash_the_last_state_counts_as_having_gone_on() -> None:
     """The newest recommendation and the activity last until nobody knows, or until now."""
     for unseen, now, expected in ((35.0, 100.0, 35.0), (35.0, 10.0, 10.0)):
-        resumed = resume(stored(unseen_until=START + unseen), Memory(), 0.0, START + now)
+        resumed = resume(stored(unseen_until=START + unseen), Told(), START + now)
         assert resumed.recommendations == (
             FULL.recommendations[0],
             Recommendation(round((START + expected) * 1000), 3),
@@ -100,18 +101,18 @@ def test_after_a_crash_the_last_state_counts_as_having_gone_on() -> None:
 def test_after_a_crash_what_had_ended_stays_ended() -> None:
     """An activity that was over, and a history without a last entry, are not prolonged."""
     memory = replace(FULL, last_active_at=START - 50, recommendations=FULL.recommendations[:1])
-    resumed = resume(stored(memory=memory, unseen_until=START + 35), Memory(), 0.0, START + 60)
+    resumed = resume(stored(memory=memory, unseen_until=START + 35), Told(), START + 60)
     assert resumed == memory
 
 
 def test_metrics_of_another_generation_are_forgotten() -> None:
     """An edited object keeps its histories; what a metric's name stood for may be another thing."""
-    resumed = resume(stored(is_same_generation=False), Memory(), 0.0, START)
+    resumed = resume(stored(is_same_generation=False), Told(), START)
     assert resumed == replace(FULL, health={}, smoothing={})
 
 
 def test_a_status_of_a_later_decision_wins() -> None:
-    """Its fields replace the snapshot's, and the count it tells of counts as recommended."""
+    """Its fields replace the snapshot's; the histories, which it does not tell, stay."""
     inactive = replace(ACTIVE, status="False")
     told = Memory(
         last_active_at=START + 20,
@@ -119,37 +120,43 @@ def test_a_status_of_a_later_decision_wins() -> None:
         conditions=(inactive,),
         health={"n": Health(1)},
     )
-    resumed = resume(stored(), told, START + 30, START + 40)
-    assert resumed.recommendations == (
-        *FULL.recommendations,
-        Recommendation(NOW_MS + 30_000, 12),
+    resumed = resume(stored(), Told(memory=told, at=START + 30), START + 40)
+    assert resumed == replace(
+        FULL,
+        last_active_at=START + 20,
+        desired_replicas=12,
+        conditions=(inactive,),
+        health={"n": Health(1)},
     )
-    assert resumed.last_active_at == START + 20
-    assert resumed.desired_replicas == 12
-    assert resumed.conditions == (inactive,)
-    assert resumed.health == {"n": Health(1)}
-    assert resumed.scale_downs == FULL.scale_downs
+
+
+def test_a_rise_the_snapshot_missed_counts_as_recommended() -> None:
+    """A crash right after scaling up must not let the next decision take it back at once."""
+    raised = Recommendation(NOW_MS + 30_000, 12)
+    resumed = resume(stored(), Told(at=START + 30, raised=raised), START + 40)
+    assert resumed.recommendations == (*FULL.recommendations, raised)
+    known = Recommendation(NOW_MS, 12)
+    assert resume(stored(), Told(at=START, raised=known), START + 40) == FULL
 
 
 def test_a_later_status_never_turns_activity_back() -> None:
     """Whoever was active last, status or snapshot: the cooldown counts from there."""
-    resumed = resume(stored(), Memory(), START + 30, START + 40)
+    resumed = resume(stored(), Told(at=START + 30), START + 40)
     assert resumed.last_active_at == START
-    assert resumed.recommendations == FULL.recommendations
     nothing = stored(memory=Memory())
-    assert resume(nothing, Memory(), START + 30, START + 40).last_active_at is None
+    assert resume(nothing, Told(at=START + 30), START + 40).last_active_at is None
 
 
 def test_a_status_of_the_same_decision_changes_nothing() -> None:
     """Statuses tell whole seconds, so a fraction of one does not make the snapshot newer."""
-    told = Memory(last_active_at=START, desired_replicas=1)
-    assert resume(stored(at=START + 0.9), told, START, START + 1) == FULL
+    told = Told(memory=Memory(last_active_at=START, desired_replicas=1), at=START)
+    assert resume(stored(at=START + 0.9), told, START + 1) == FULL
 
 
 def test_a_clock_that_went_back_leaves_nothing_in_the_future() -> None:
     """Every instant is at most now, so no window holds longer than its length."""
     now = START - 100
-    clamped = resume(stored(unseen_until=START + 35), Memory(), 0.0, now)
+    clamped = resume(stored(unseen_until=START + 35), Told(), now)
     assert clamped == clamp(FULL, now)
     now_ms = round(now * 1000)
     assert {entry.at_ms for entry in clamped.recommendations} == {now_ms}
