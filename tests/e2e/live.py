@@ -8,42 +8,27 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import yaml
-
 from autoscaler.controller.service import Service
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.kube.transport import KubeClient
 from autoscaler.plugins import ScalerRegistry
 from tests.e2e.controlplane import ControlPlane
+from tests.e2e.deployed import grant
 from tests.e2e.objects import Objects, until
 
-ACCESS = Path(__file__).parent / "access.yaml"
-RBAC = "rbac.authorization.k8s.io/v1"
 QUICK = ControllerSettings(
     refresh_seconds=2.0, retry_seconds=1.0, status_seconds=1.0, event_repeat_seconds=60.0
 )
 
 
 async def account_of_the_service(plane: ControlPlane, objects: Objects) -> tuple[str, Path]:
-    """Make a service account with the rights of ``access.yaml``.
+    """Make a service account with the rights of ``deploy/kustomize/base``.
 
     Returns:
         The account's user name, and its kubeconfig.
     """
     namespace, name = objects.namespace, "flyball"
-    await objects.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})
-    role = yaml.safe_load(ACCESS.read_text())
-    await objects.apply(role)
-    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole"}
-    await objects.apply(
-        {
-            "apiVersion": RBAC,
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": f"{namespace}-{name}"},
-            "roleRef": {**reference, "name": role["metadata"]["name"]},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
-        }
-    )
+    await grant(objects, name)
     kubeconfig = await asyncio.to_thread(plane.account_kubeconfig, namespace, name)
     return f"system:serviceaccount:{namespace}:{name}", kubeconfig
 

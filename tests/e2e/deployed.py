@@ -1,0 +1,91 @@
+"""The Kustomize base on a control plane: applied, and its service account used from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from autoscaler.kube.transport import KubeClient
+from tests.deploy.kustomize import BASE, Document, render
+from tests.e2e.controlplane import ControlPlane
+from tests.e2e.objects import Objects, until
+
+NAMESPACE = "flyball-system"
+ACCOUNT = "flyball"
+USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
+DOCUMENTS = render(BASE)
+ROLE_KINDS = {"ClusterRole", "Role"}
+BINDING_KINDS = {"ClusterRoleBinding", "RoleBinding"}
+ROLES = [document for document in DOCUMENTS if document["kind"] in ROLE_KINDS]
+
+
+async def apply_base(client: KubeClient) -> list[tuple[Document, dict[str, Any]]]:
+    """Apply every object of the base, as kubectl would with ``--server-side``.
+
+    Returns:
+        Each document with the object that was stored.
+    """
+    objects = Objects(client)
+    applied = [(document, await objects.apply(document)) for document in DOCUMENTS]
+    await until("the account has its rights", partial(_has_rights, client, USER, NAMESPACE))
+    return applied
+
+
+async def account_kubeconfig(plane: ControlPlane) -> Path:
+    """Return the kubeconfig of the base's service account, with a token asked for just now."""
+    return await asyncio.to_thread(plane.account_kubeconfig, NAMESPACE, ACCOUNT)
+
+
+async def grant(objects: Objects, account: str) -> None:
+    """Give an account in the objects' namespace the rights that the base gives to its own."""
+    space = objects.namespace
+    await objects.apply(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account}}
+    )
+    for document in DOCUMENTS:
+        if document["kind"] not in ROLE_KINDS | BINDING_KINDS:
+            continue
+        body = copy.deepcopy(document)
+        if "namespace" in body["metadata"]:
+            body["metadata"]["namespace"] = space
+        if document["kind"] in BINDING_KINDS:
+            # Beside those of other tests, which bind the same roles.
+            body["metadata"]["name"] += f"-{space}"
+            body["subjects"] = [{"kind": "ServiceAccount", "name": account, "namespace": space}]
+        await objects.apply(body)
+    user = f"system:serviceaccount:{space}:{account}"
+    await until("the account has its rights", partial(_has_rights, objects.client, user, space))
+
+
+async def _has_rights(client: KubeClient, user: str, space: str) -> bool:
+    """Tell whether the API server knows of the bindings already; it learns of them by watching."""
+    for role in ROLES:
+        for rule in role["rules"]:
+            within = space if role["kind"] == "Role" else ""
+            if not await _may(client, user, rule, within):
+                return False
+    return True
+
+
+async def _may(client: KubeClient, user: str, rule: dict[str, Any], within: str) -> bool:
+    resource, _, subresource = rule["resources"][0].partition("/")
+    attributes = {
+        "group": rule["apiGroups"][0],
+        "resource": resource,
+        "subresource": subresource,
+        "verb": rule["verbs"][0],
+        "namespace": within,
+        "name": rule.get("resourceNames", [""])[0],
+    }
+    spec = {"user": user, "resourceAttributes": attributes}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "metadata": {},
+        "spec": spec,
+    }
+    answer = await Objects(client).create(review)
+    return bool(answer["status"]["allowed"])
