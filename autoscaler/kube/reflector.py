@@ -41,6 +41,9 @@ FRUITLESS_WATCHES_MAX: Final = 3
 SHORT_WATCH_SECONDS: Final = 1.0
 """A server that closes sooner is not asked again at once, whatever it sent."""
 RETRY_AFTER_SECONDS_MAX: Final = 60.0
+ABSENT_SECONDS_MAX: Final = 5.0
+"""A server that does not answer at all is tried this often at least: nobody is spared by waiting
+longer, and what is known grows older."""
 OBJECT_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError)
 
 _log = structlog.get_logger(__name__)
@@ -94,6 +97,7 @@ class Reflector(Generic[T]):
         field_selector: Likewise by field.
         rng: For jitter.
         settings: Times.
+        fatal: Errors that end it, because repeating does not help.
     """
 
     def __init__(
@@ -108,6 +112,7 @@ class Reflector(Generic[T]):
         field_selector: str | None = None,
         rng: Random | None = None,
         settings: ReflectorSettings | None = None,
+        fatal: tuple[type[KubeError], ...] = (),
     ) -> None:
         self.resource = resource
         self.store = store
@@ -122,20 +127,27 @@ class Reflector(Generic[T]):
         }
         self._rng = rng or Random()  # noqa: S311 -- jitter
         self._settings = settings or ReflectorSettings()
+        self._fatal = fatal
         self._backoff = Backoff(self._rng)
+        # Apart, so that the first answer after a long outage meets no long delay.
+        self._absence = Backoff(self._rng, cap_seconds=ABSENT_SECONDS_MAX)
         self._version: str | None = None
         self._must_list = True
         self._is_paged = True
         self._fruitless = 0
+        self._was_answered = False
 
     async def run(self) -> None:
-        """List and watch until cancelled; never returns, never raises KubeError."""
+        """List and watch until cancelled; never returns, and raises only what is fatal."""
         while True:
+            self._was_answered = False
             try:
                 if self._must_list:
                     await self._list()
                 await self._watch()
             except KubeError as exc:
+                if isinstance(exc, self._fatal):
+                    raise
                 if isinstance(exc, Gone):
                     self._must_list = True
                 elif not _is_transient(exc):
@@ -218,6 +230,7 @@ class Reflector(Generic[T]):
             inactivity_seconds=watch_seconds + self._settings.silence_margin_seconds,
         ) as lines:
             self.stats.failing = ""
+            self._was_answered = True
             received = False
             async for line in lines:
                 event = self._parsed(line)
@@ -292,7 +305,9 @@ class Reflector(Generic[T]):
         """Wait before the next round; after an error also say so."""
         wish = (error.retry_after_seconds or 0.0) if error is not None else 0.0
         now = asyncio.get_running_loop().time()
-        delay = self._backoff.next_delay(at=now, at_least=min(wish, RETRY_AFTER_SECONDS_MAX))
+        is_absent = _is_unanswered(error) and not self._was_answered
+        backoff = self._absence if is_absent else self._backoff
+        delay = backoff.next_delay(at=now, at_least=min(wish, RETRY_AFTER_SECONDS_MAX))
         if error is not None:
             self.stats.errors += 1
             self.stats.failing = str(error)
@@ -305,9 +320,11 @@ class Reflector(Generic[T]):
 
 def _is_transient(error: KubeError) -> bool:
     """Tell whether a watch may simply be opened again: no answer at all, or "not now"."""
-    return isinstance(error, TooManyRequests) or (
-        isinstance(error, Unreachable) and error.status == 0
-    )
+    return isinstance(error, TooManyRequests) or _is_unanswered(error)
+
+
+def _is_unanswered(error: KubeError | None) -> bool:
+    return isinstance(error, Unreachable) and error.status == 0
 
 
 def _is_older(version: str, than: str | None) -> bool:

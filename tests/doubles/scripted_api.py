@@ -90,7 +90,7 @@ class ScriptedApi:
             if isinstance(piece, float):
                 await asyncio.sleep(piece)
                 continue
-            if not response.prepared and not isinstance(piece, Hang):
+            if not response.prepared and not isinstance(piece, Hang | Cut):
                 await response.prepare(request)
             if isinstance(piece, bytes):
                 await response.write(piece)

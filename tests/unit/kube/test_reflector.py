@@ -399,6 +399,28 @@ async def test_an_api_server_outage_keeps_the_store() -> None:
         assert contents(reflector.store) == {"shop/b": "25"}
 
 
+async def test_after_a_long_outage_the_store_is_current_within_seconds() -> None:
+    """A server that does not answer is tried every few seconds, and its return is noticed.
+
+    What is old by then (410) is listed anew at once: the outage has not made us wait longer.
+    """
+    absent = Answer([Cut()])
+    async with reflecting(
+        listed(10, item("a", 5)),
+        *[absent] * 40,
+        refusal(410, "Expired"),
+        listed(30, item("b", 25)),
+        QUIET,
+    ) as (api, reflector):
+        await asyncio.sleep(300)
+        assert contents(reflector.store) == {"shop/b": "25"}
+    gaps = [b.at - a.at for a, b in zip(api.requests, api.requests[1:], strict=False)]
+    assert max(gaps) <= 5.1
+    assert sum(gaps) > 30
+    listed_after = gaps[-2]
+    assert listed_after <= 0.9
+
+
 async def test_a_kind_that_is_not_installed_is_asked_for_patiently() -> None:
     """A missing CRD means waiting, not spinning; the store is never taken for synced."""
     async with reflecting(refusal(404, "NotFound", "the server could not find")) as (
