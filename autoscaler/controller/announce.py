@@ -83,6 +83,7 @@ class News:
                 metric=name,
                 scaler=metric.trigger_type,
                 trigger_index=metric.trigger_index,
+                kind=self._resource.kind.lower(),
             )
             if reading.error is not None:
                 self._series.reading_failed(labels, reading.error_reason)

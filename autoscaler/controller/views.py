@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autoscaler.controller.journal import Entry
@@ -18,6 +19,7 @@ def summary(tracked: Tracked) -> dict[str, Any]:
     latest = tracked.journal.latest
     binding = tracked.binding
     return {
+        "kind": "ScaledObject",
         "namespace": meta.namespace,
         "name": meta.name,
         "apiVersion": tracked.item.raw.get("apiVersion"),
@@ -49,7 +51,7 @@ def explanation(tracked: Tracked) -> dict[str, Any]:
             {"type": c.type, "status": c.status, "reason": c.reason, "message": c.message}
             for c in conditions
         ],
-        "readings": [_reading(reading) for reading in tracked.readings.values()],
+        "readings": [shown_reading(reading) for reading in tracked.readings.values()],
         "decision": explain_json(latest.decision) if latest else None,
         "outcome": latest.outcome.value if latest else None,
         "error": (latest.error or None) if latest else None,
@@ -75,20 +77,28 @@ def explanation_text(tracked: Tracked) -> str:
     latest = tracked.journal.latest
     if latest:
         lines += ["", "derivation:", *_table(latest)]
-    if shown["readings"]:
-        lines += ["", "readings:"]
-        lines += [f"  {r['metric']}: {_said(r)}" for r in shown["readings"]]
-    if shown["conditions"]:
-        lines += ["", "conditions:"]
-        lines += [
-            f"  {c['type']}={c['status']} {c['reason']}: {c['message']}"
-            for c in shown["conditions"]
-        ]
+    lines += reading_lines(shown["readings"])
+    lines += condition_lines(shown["conditions"])
     past = shown["history"][:-1]
     if past:
         lines += ["", "before (latest first):"]
         lines += [f"  {timestamp(e['at'])} {e['outcome']}: {e['why']}" for e in reversed(past)]
     return "\n".join(lines) + "\n"
+
+
+def reading_lines(readings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return shown readings as text, under a heading."""
+    if not readings:
+        return []
+    return ["", "readings:", *(f"  {r['metric']}: {_said(r)}" for r in readings)]
+
+
+def condition_lines(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return shown conditions as text, under a heading."""
+    if not conditions:
+        return []
+    shown = (f"  {c['type']}={c['status']} {c['reason']}: {c['message']}" for c in conditions)
+    return ["", "conditions:", *shown]
 
 
 def _table(entry: Entry) -> list[str]:
@@ -104,7 +114,7 @@ def _table(entry: Entry) -> list[str]:
     ]
 
 
-def _said(reading: dict[str, Any]) -> str:
+def _said(reading: Mapping[str, Any]) -> str:
     if reading["error"]:
         return f"{reading['errorReason']}: {reading['error']}"
     if reading["pods"]:
@@ -117,7 +127,8 @@ def _after(entry: Entry) -> int:
     return decision.desired_replicas if entry.outcome == "written" else decision.current_replicas
 
 
-def _reading(reading: Reading) -> dict[str, Any]:
+def shown_reading(reading: Reading) -> dict[str, Any]:
+    """Return a reading as it is shown."""
     return {
         "metric": reading.metric,
         "sampledAt": reading.sampled_at,

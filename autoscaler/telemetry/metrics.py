@@ -39,6 +39,7 @@ KEDA_SCALER_LABELS: Final = (
 LATENCY_BUCKETS: Final = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 )  # fmt: skip
+SCALED_OBJECT: Final = "scaledobject"
 OK: Final = "ok"
 """Outcome label of what went well; failures carry the error's reason."""
 
@@ -49,6 +50,7 @@ class MetricLabels(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         metric: Metric name, ``s0-…``.
         scaler: Trigger type.
+        kind: Of the object, in lower case; objects of two kinds may have the same name.
     """
 
     namespace: str
@@ -56,6 +58,17 @@ class MetricLabels(msgspec.Struct, frozen=True, kw_only=True):
     metric: str
     scaler: str
     trigger_index: int = 0
+    kind: str = SCALED_OBJECT
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """What the series are removed with (:meth:`Metrics.forget`)."""
+        return owner_of(self.namespace, self.name, self.kind)
+
+
+def owner_of(namespace: str, name: str, kind: str = SCALED_OBJECT) -> tuple[str, str]:
+    """Return what the series of an object are removed with."""
+    return namespace, name if kind == SCALED_OBJECT else f"{kind}/{name}"
 
 
 class Metrics:
@@ -254,6 +267,10 @@ class Metrics:
         if self._keda_names:
             self._of(self.keda_paused, namespace, name).set(is_paused)
 
+    def decided_at(self, owner: tuple[str, str], at: float) -> None:
+        """Note when an object was last decided on, for :meth:`observe_decision_age`."""
+        self._decided_at[owner] = at
+
     def could_not_act(self, namespace: str, name: str, reason: str) -> None:
         """Note a reconcile that ended in an error; ``reason`` is CamelCase."""
         self._of(self.object_errors, namespace, name, reason).inc()
@@ -271,8 +288,8 @@ class Metrics:
     def read(self, labels: MetricLabels, value: float, *, is_active: bool) -> None:
         """Note a good reading."""
         self.readings.labels(labels.scaler, OK).inc()
-        of = (labels.namespace, labels.name)
-        self._of(self.values, *of, labels.metric, labels.scaler).set(value)
+        of = (labels.namespace, labels.name, labels.metric, labels.scaler)
+        self.series(self.values, labels.owner, of).set(value)
         if self._keda_names:
             self._keda(self.keda_value, labels).set(value)
             self._keda(self.keda_active, labels).set(is_active)
@@ -292,20 +309,24 @@ class Metrics:
         """Note a request to the API server; fits ``KubeClient(on_request=…)``."""
         self.kube_requests.labels(verb, str(status)).observe(seconds)
 
-    def forget(self, namespace: str, name: str) -> None:
+    def forget(self, namespace: str, name: str, kind: str = SCALED_OBJECT) -> None:
         """Remove all series of a deleted object."""
-        self._decided_at.pop((namespace, name), None)
-        for metric, values in self._by_object.pop((namespace, name), {}):
+        owner = owner_of(namespace, name, kind)
+        self._decided_at.pop(owner, None)
+        for metric, values in self._by_object.pop(owner, {}):
             metric.remove(*values)
 
     def expose(self) -> bytes:
         """Return all series in Prometheus text format (``CONTENT_TYPE``)."""
         return generate_latest(self.registry)
 
-    def _of(self, metric: Any, namespace: str, name: str, *more: str) -> Any:
-        values = (namespace, name, *more)
-        self._by_object.setdefault((namespace, name), {})[metric, values] = None
+    def series(self, metric: Any, owner: tuple[str, str], values: tuple[str, ...]) -> Any:
+        """Return the series of a metric with these labels; it is removed with its owner."""
+        self._by_object.setdefault(owner, {})[metric, values] = None
         return metric.labels(*values)
+
+    def _of(self, metric: Any, namespace: str, name: str, *more: str) -> Any:
+        return self.series(metric, owner_of(namespace, name), (namespace, name, *more))
 
     def _keda(self, metric: Any, labels: MetricLabels) -> Any:
         values = (
@@ -314,11 +335,9 @@ class Metrics:
             labels.name,
             labels.scaler,
             str(labels.trigger_index),
-            "scaledobject",
+            labels.kind,
         )
-        known = self._by_object.setdefault((labels.namespace, labels.name), {})
-        known[metric, values] = None
-        return metric.labels(*values)
+        return self.series(metric, labels.owner, values)
 
 
 class _DecisionAge:
