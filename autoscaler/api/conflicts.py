@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from autoscaler.api.annotations import TRANSFER_HPA_OWNERSHIP, is_on
+from autoscaler.api.annotations import TRANSFER_OWNERSHIP, takes_over
 from autoscaler.api.problems import Path, Problem, ProblemReason, duplicate
 from autoscaler.api.rules import KEDA_HPA_PREFIX
 from autoscaler.api.scaledobject import ScaledObject
@@ -141,10 +141,10 @@ def check_autoscalers(obj: ScaledObject, autoscalers: Iterable[Autoscaler]) -> I
         if autoscaler.target != target or autoscaler.is_exempt or own in autoscaler.owners:
             continue
         what = f'{target.kind} "{target.name}" is scaled by HorizontalPodAutoscaler '
-        if not is_on(obj.metadata.annotations, TRANSFER_HPA_OWNERSHIP):
+        if not takes_over(obj.metadata.annotations):
             what += (
                 f'"{autoscaler.name}"; delete that, or take it over with annotation '
-                f'{TRANSFER_HPA_OWNERSHIP}: "true" and {AUTOSCALER_NAME_FIELD}'
+                f'{TRANSFER_OWNERSHIP}: "true" and {AUTOSCALER_NAME_FIELD}'
             )
             yield duplicate(TARGET_FIELD, what)
         elif taken_over != autoscaler.name:

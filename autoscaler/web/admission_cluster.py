@@ -16,6 +16,7 @@ import msgspec
 
 from autoscaler.api.conflicts import Autoscaler, Claimant, Target, Template
 from autoscaler.errors import NotFound, Unreachable, shorten
+from autoscaler.kube.autoscalers import AUTOSCALERS
 from autoscaler.kube.codec import HasMetadata
 from autoscaler.kube.reflector import Reflector
 from autoscaler.kube.resources import (
@@ -36,12 +37,6 @@ from autoscaler.web.admission_views import (
     decode_template,
 )
 
-HORIZONTAL_POD_AUTOSCALERS: Final = Resource(
-    group="autoscaling",
-    version="v2",
-    plural="horizontalpodautoscalers",
-    kind="HorizontalPodAutoscaler",
-)
 LIMIT_RANGES: Final = Resource(group="", version="v1", plural="limitranges", kind="LimitRange")
 WITH_TEMPLATES: Final[Mapping[tuple[str, str], Resource]] = {
     (resource.group, resource.kind): resource for resource in (DEPLOYMENTS, STATEFUL_SETS)
@@ -113,12 +108,12 @@ class ClusterFacts:
                     rng=rng,
                 )
             )
-        autoscalers: Store[AutoscalerView] = Store(name=HORIZONTAL_POD_AUTOSCALERS.plural)
+        autoscalers: Store[AutoscalerView] = Store(name=AUTOSCALERS.plural)
         self._autoscalers = _Index(autoscalers, _autoscaler_tokens)
         self._reflectors.append(
             Reflector(
                 client,
-                HORIZONTAL_POD_AUTOSCALERS,
+                AUTOSCALERS,
                 autoscalers,
                 decode=decode_autoscaler,
                 namespace=namespace,
