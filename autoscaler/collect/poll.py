@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from autoscaler.collect.push import follow
 from autoscaler.collect.readings import ReadingTable
@@ -17,6 +18,13 @@ from autoscaler.sdk.scaler import PushScaler, SourceContext
 
 def _ignore(_: FetchReport) -> None:
     return
+
+
+class _Push(NamedTuple):
+    """A push scaler and the task that follows it."""
+
+    scaler: PushScaler
+    task: asyncio.Task[None]
 
 
 class Collector:
@@ -51,7 +59,7 @@ class Collector:
         self._limiter = asyncio.Semaphore(self._settings.concurrent_sources)
         self._sources: dict[Hashable, SourceLoop] = {}
         self._objects: dict[str, list[Subscription]] = {}
-        self._pushes: dict[str, list[asyncio.Task[None]]] = {}
+        self._pushes: dict[str, list[_Push]] = {}
         self._group: asyncio.TaskGroup | None = None
         self.readings = ReadingTable()
 
@@ -82,7 +90,7 @@ class Collector:
         for one in fresh:
             self._sources[one.source_key].ask([one])
         self._release(before.values())
-        self._restart_pushes(key, wanted)
+        self._update_pushes(key, wanted)
 
     def unregister(self, key: str) -> None:
         """Stop reading an object's metrics and forget its readings."""
@@ -111,7 +119,7 @@ class Collector:
                 for source in self._sources.values():
                     group.create_task(source.run(), name="collect-source")
                 for key, wanted in self._objects.items():
-                    self._restart_pushes(key, wanted)
+                    self._update_pushes(key, wanted)
                 await asyncio.Event().wait()
             finally:
                 self._group = None
@@ -146,30 +154,33 @@ class Collector:
                 source.stop()
                 del self._sources[one.source_key]
 
-    def _restart_pushes(self, key: str, wanted: Sequence[Subscription]) -> None:
-        self._stop_pushes(key)
+    def _update_pushes(self, key: str, wanted: Sequence[Subscription]) -> None:
+        """Follow the object's push scalers; one that is followed already goes on undisturbed."""
         pushing = {
             id(one.scaler): one.scaler for one in wanted if isinstance(one.scaler, PushScaler)
         }
-        if self._group is None or not pushing:
+        kept = [one for one in self._pushes.get(key, ()) if id(one.scaler) in pushing]
+        for one in self._pushes.pop(key, ()):
+            if one not in kept:
+                one.task.cancel()
+        for one in kept:
+            del pushing[id(one.scaler)]
+        if self._group is None or not (pushing or kept):
             return
+        for scaler in pushing.values():
+            following = follow(scaler, self._context, partial(self._pushed, key, scaler), self._rng)
+            task = self._group.create_task(following, name=f"collect-push {key}")
+            kept.append(_Push(scaler, task))
+        self._pushes[key] = kept
 
-        def ask(scaler: MetricReader) -> None:
-            for one in wanted:
-                if one.scaler is scaler and one.source_key in self._sources:
-                    self._sources[one.source_key].ask([one])
-
-        self._pushes[key] = [
-            self._group.create_task(
-                follow(scaler, self._context, partial(ask, scaler), self._rng),
-                name=f"collect-push {key}",
-            )
-            for scaler in pushing.values()
-        ]
+    def _pushed(self, key: str, scaler: PushScaler) -> None:
+        for one in self._objects.get(key, ()):
+            if one.scaler is scaler and one.source_key in self._sources:
+                self._sources[one.source_key].ask([one])
 
     def _stop_pushes(self, key: str) -> None:
-        for task in self._pushes.pop(key, ()):
-            task.cancel()
+        for one in self._pushes.pop(key, ()):
+            one.task.cancel()
 
     def _store(self, delivered: Delivery) -> None:
         changed = dict.fromkeys(

@@ -13,10 +13,12 @@ import msgspec
 from typing_extensions import override
 
 from autoscaler.api.problems import Path, Problem
+from autoscaler.collect.entries import Entries, EntryRef
 from autoscaler.collect.environment import ContainerEnvironment, find_container, missing_entry
 from autoscaler.collect.references import ReferenceReader
 from autoscaler.errors import ConfigError, Forbidden
 from autoscaler.kube.codec import TemplateSpec
+from autoscaler.kube.resources import CONFIG_MAPS, SECRETS
 
 NAMESPACED_KIND = "TriggerAuthentication"
 CLUSTER_KIND = "ClusterTriggerAuthentication"
@@ -60,10 +62,12 @@ class ResolvedTrigger(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         auth: By parameter name.
         env: By variable name.
+        uses: The Secrets and ConfigMaps that were looked at, found or not.
     """
 
     auth: Mapping[str, str]
     env: Mapping[str, str]
+    uses: frozenset[EntryRef] = frozenset()
 
     @override
     def __repr__(self) -> str:
@@ -100,6 +104,23 @@ class _AuthenticationSpec(msgspec.Struct, frozen=True, rename="camel"):
     env: list[_EnvRef] = []
 
 
+class _NotingReader:
+    """Notes which Secrets and ConfigMaps are looked at."""
+
+    def __init__(self, reader: ReferenceReader) -> None:
+        self._reader = reader
+        self.uses: set[EntryRef] = set()
+        self.authentication = reader.authentication
+
+    async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        self.uses.add(EntryRef(SECRETS, namespace, name))
+        return await self._reader.secret(namespace, name)
+
+    async def config_map(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        self.uses.add(EntryRef(CONFIG_MAPS, namespace, name))
+        return await self._reader.config_map(namespace, name)
+
+
 class Resolver:
     """Looks up the parameters of triggers.
 
@@ -129,10 +150,11 @@ class Resolver:
         path = Path(("spec", "triggers")) / trigger.index
         problems: list[Problem] = []
         env: dict[str, str] = {}
+        reader = _NotingReader(self._reader)
         for key in trigger.environment_keys:
             variable = trigger.metadata[key]
             try:
-                value = await self._variable(variable, namespace, target)
+                value = await self._variable(reader, variable, namespace, target)
             except (ConfigError, Forbidden) as error:
                 problems.append(Problem(str(path / "metadata" / key), str(error)))
                 continue
@@ -140,13 +162,18 @@ class Resolver:
                 env[variable] = value
         auth: dict[str, str] = {}
         if trigger.authentication_name:
-            found = await self._authenticate(trigger, namespace, target, auth)
+            found = await self._authenticate(reader, trigger, namespace, target, auth)
             where = str(path / "authenticationRef")
             problems += [Problem(where, text) for text in found]
-        return ResolvedTrigger(auth=auth, env=env), problems
+        return ResolvedTrigger(auth=auth, env=env, uses=frozenset(reader.uses)), problems
 
     async def _variable(
-        self, name: str, namespace: str, target: TargetEnvironment, container: str = ""
+        self,
+        reader: _NotingReader,
+        name: str,
+        namespace: str,
+        target: TargetEnvironment,
+        container: str = "",
     ) -> str | None:
         if target.template is None:
             raise ConfigError(
@@ -154,10 +181,11 @@ class Resolver:
                 "from; use authenticationRef"
             )
         chosen = find_container(target.template, container or target.container)
-        return await ContainerEnvironment(chosen, namespace, self._reader).get(name)
+        return await ContainerEnvironment(chosen, namespace, reader).get(name)
 
     async def _authenticate(
         self,
+        reader: _NotingReader,
         trigger: TriggerReferences,
         namespace: str,
         target: TargetEnvironment,
@@ -169,7 +197,7 @@ class Resolver:
         subject = f'{kind} "{name if is_cluster else f"{namespace}/{name}"}"'
         if kind not in {NAMESPACED_KIND, CLUSTER_KIND}:
             return [f'kind "{kind}" must be {NAMESPACED_KIND} or {CLUSTER_KIND}']
-        raw = await self._reader.authentication(kind, namespace, name)
+        raw = await reader.authentication(kind, namespace, name)
         if raw is None:
             return [f"{subject} does not exist"]
         problems = [
@@ -186,42 +214,33 @@ class Resolver:
         home = self._cluster_namespace if is_cluster else namespace
         for ref in spec.env:
             try:
-                value = await self._variable(ref.name, namespace, target, ref.container_name)
+                value = await self._variable(
+                    reader, ref.name, namespace, target, ref.container_name
+                )
             except (ConfigError, Forbidden) as error:
                 problems.append(f"{subject}: spec.env, parameter {ref.parameter}: {error}")
                 continue
             if value is not None:
                 auth[ref.parameter] = value
-        problems += await self._entries(
-            "ConfigMap", home, spec.config_map_target_ref, auth, subject
-        )
-        problems += await self._entries("Secret", home, spec.secret_target_ref, auth, subject)
+        for kind, refs, read in (
+            ("ConfigMap", spec.config_map_target_ref, reader.config_map),
+            ("Secret", spec.secret_target_ref, reader.secret),
+        ):
+            for entry in refs:
+                field = "secretTargetRef" if kind == "Secret" else "configMapTargetRef"
+                where = f"{subject}: spec.{field}, parameter {entry.parameter}"
+                try:
+                    auth[entry.parameter] = _entry(kind, home, entry, await read(home, entry.name))
+                except (ConfigError, Forbidden) as error:
+                    problems.append(f"{where}: {error}")
         return problems
 
-    async def _entries(
-        self,
-        kind: str,
-        namespace: str,
-        refs: list[_EntryRef],
-        auth: dict[str, str],
-        subject: str,
-    ) -> list[str]:
-        field = "secretTargetRef" if kind == "Secret" else "configMapTargetRef"
-        read = self._reader.secret if kind == "Secret" else self._reader.config_map
-        problems = []
-        for ref in refs:
-            where = f"{subject}: spec.{field}, parameter {ref.parameter}"
-            try:
-                entries = await read(namespace, ref.name)
-            except Forbidden as error:
-                problems.append(f"{where}: {error}")
-                continue
-            if entries is None or ref.key not in entries:
-                missing = missing_entry(kind, namespace, ref.name, ref.key, entries)
-                problems.append(f"{where}: {missing}")
-            else:
-                auth[ref.parameter] = entries[ref.key]
-        return problems
+
+def _entry(kind: str, namespace: str, ref: _EntryRef, entries: Entries) -> str:
+    """Return the value a reference names; raises ConfigError when there is none."""
+    if entries is None or ref.key not in entries:
+        raise ConfigError(missing_entry(kind, namespace, ref.name, ref.key, entries))
+    return entries[ref.key]
 
 
 def _is_given(field: str, spec: Mapping[str, Any]) -> bool:

@@ -120,6 +120,7 @@ class Binder:
         found = await self._find_target(obj, problems)
         owner = TriggerOwner(
             group=group_of(item),
+            uid=item.metadata.uid,
             namespace=obj.metadata.namespace,
             name=obj.metadata.name,
             triggers=obj.spec.triggers,
@@ -143,6 +144,10 @@ class Binder:
             needs_pods=_needs_pods(policy),
             resolved=bound.resolved,
         )
+
+    def forget(self, uid: str) -> None:
+        """Drop what is kept for an object that is gone."""
+        self._triggers.forget(uid)
 
     async def _find_target(
         self, obj: ScaledObject, problems: list[Problem]

@@ -55,6 +55,10 @@ class Binds(Protocol[Bound_co]):
         """Make the binding of an object; raises ConfigError or KubeError."""
         ...
 
+    def forget(self, uid: str) -> None:
+        """Drop what is kept for an object that is gone."""
+        ...
+
 
 class Rebinder(Generic[B]):
     """Keeps the bindings of objects, and the polling of their metrics, up to date.
@@ -111,6 +115,10 @@ class Rebinder(Generic[B]):
         tracked.binding, tracked.problem, tracked.fingerprint = binding, "", wanted
         tracked.bound_at, tracked.is_stale = self._clock.monotonic(), False
         return binding
+
+    def forget(self, tracked: TrackedItem[B]) -> None:
+        """Drop what is kept for an object that is gone."""
+        self._binder.forget(tracked.item.metadata.uid)
 
     def next_lookup_seconds(self, tracked: TrackedItem[B]) -> float | None:
         """Return when the object's references are due, None when it has none."""

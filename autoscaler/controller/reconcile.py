@@ -244,6 +244,7 @@ class Reconciler:
         self._adopter.forget(key)
         if tracked is None:
             return
+        self._bindings.forget(tracked)
         meta = tracked.item.metadata
         self._announcer.forget(meta.namespace, meta.name)
         self._snapshots.forget(meta.uid)

@@ -6,6 +6,7 @@ import asyncio
 import random
 import signal
 from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any, Final
 
@@ -14,22 +15,26 @@ import structlog
 from autoscaler.collect.cluster_references import ClusterReferences
 from autoscaler.collect.entries import EntryReader
 from autoscaler.collect.poll import Collector
-from autoscaler.collect.resolve import CLUSTER_KIND, Resolver
+from autoscaler.collect.resolve import Resolver
 from autoscaler.collect.source_loop import FetchReport
 from autoscaler.controller.act import Actor
 from autoscaler.controller.adoption import Adopter, Autoscalers
 from autoscaler.controller.announce import Announcer
 from autoscaler.controller.binding import Binder
 from autoscaler.controller.claims import Claims
+from autoscaler.controller.jobs.controller import JobController, Shared
+from autoscaler.controller.jobs.reconcile import KEY_PREFIX
+from autoscaler.controller.jobs.views import KIND as JOB_KIND
 from autoscaler.controller.lifecycle import Lifecycle
 from autoscaler.controller.objects import ScalingObjects, group_of, key_of
 from autoscaler.controller.reconcile import Reconciler
+from autoscaler.controller.reference_watches import ReferenceWatches
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.controller.snapshots import Snapshots
 from autoscaler.controller.status_writer import StatusWriter
 from autoscaler.controller.targets import Targets
-from autoscaler.controller.tracked import Tracked, fingerprint
-from autoscaler.controller.triggers import TriggerBinder
+from autoscaler.controller.tracked import Tracked, TrackedItem, fingerprint
+from autoscaler.controller.triggers import TriggerBinder, uses_authentication
 from autoscaler.controller.views import explanation, explanation_text, summary
 from autoscaler.controller.watches import Watches
 from autoscaler.errors import ConfigError, KubeError
@@ -105,6 +110,9 @@ class Service:
             settings.watch_keda,
         )
         self._entries = EntryReader(client)
+        self._references = ReferenceWatches(
+            client, self._entries, on_change=self._references_changed, rng=rng
+        )
         self._watches.workloads(DEPLOYMENTS)
         self._recorder = EventRecorder(client, clock)
         self._statuses = StatusWriter(
@@ -121,7 +129,23 @@ class Service:
             client, clock=clock, rng=rng, living=self._living, settings=settings.snapshots
         )
         self._claims = Claims()
-        self._reconciler = self._build_reconciler(client, registry)
+        triggers = self._trigger_binder(registry)
+        self._reconciler = self._build_reconciler(client, triggers)
+        self._jobs = JobController(
+            Shared(
+                client=client,
+                watches=self._watches,
+                collector=self._collector,
+                entries=self._entries,
+                triggers=triggers,
+                recorder=self._recorder,
+                metrics=metrics,
+                clock=clock,
+                rng=rng,
+                settings=settings,
+                enqueue=self._queue.add,
+            )
+        )
         self._missing: dict[Resource, str] = {}
         self._lag_seconds = 0.0
         self._listen()
@@ -164,17 +188,29 @@ class Service:
 
     def objects(self) -> list[dict[str, Any]]:
         """Return a line about every object, by name."""
-        return [summary(known) for _, known in sorted(self._reconciler.tracked.items())]
+        known = self._reconciler.tracked.values()
+        lines = [*map(summary, known), *self._jobs.summaries()]
+        return sorted(lines, key=lambda one: (one["namespace"], one["name"], one["kind"]))
 
-    def explain(self, namespace: str, name: str) -> dict[str, Any] | None:
-        """Return why an object has the replicas it has; None when there is no such object."""
-        tracked = self._find(namespace, name)
-        return explanation(tracked) if tracked else None
+    def explain(self, namespace: str, name: str, kind: str | None = None) -> dict[str, Any] | None:
+        """Return why an object has the replicas, or jobs, it has; None when there is none.
 
-    def explain_text(self, namespace: str, name: str) -> str | None:
+        Args:
+            namespace: Of the object.
+            name: Of the object.
+            kind: ``ScaledObject`` or ``ScaledJob``; None = whichever exists, in this order.
+        """
+        tracked = self._find(namespace, name) if kind != JOB_KIND else None
+        if tracked is not None:
+            return explanation(tracked)
+        return self._jobs.explain(namespace, name) if kind in {None, JOB_KIND} else None
+
+    def explain_text(self, namespace: str, name: str, kind: str | None = None) -> str | None:
         """Return :meth:`explain` for people."""
-        tracked = self._find(namespace, name)
-        return explanation_text(tracked) if tracked else None
+        tracked = self._find(namespace, name) if kind != JOB_KIND else None
+        if tracked is not None:
+            return explanation_text(tracked)
+        return self._jobs.explain_text(namespace, name) if kind in {None, JOB_KIND} else None
 
     def exposition(self) -> bytes:
         """Return all series in Prometheus text format."""
@@ -189,8 +225,7 @@ class Service:
         keys = [key_of(namespace, name, group) for group in self.settings.watch_keda.groups]
         return next((known[key] for key in keys if key in known), None)
 
-    def _build_reconciler(self, client: KubeClient, registry: ScalerRegistry) -> Reconciler:
-        settings, clock = self.settings, self._clock
+    def _trigger_binder(self, registry: ScalerRegistry) -> TriggerBinder:
         resolvers = {
             group: Resolver(
                 ClusterReferences(
@@ -198,12 +233,15 @@ class Service:
                     self._custom(TRIGGER_AUTHENTICATIONS, group),
                     self._custom(CLUSTER_TRIGGER_AUTHENTICATIONS, group),
                 ),
-                cluster_namespace=settings.cluster_object_namespace,
+                cluster_namespace=self.settings.cluster_object_namespace,
             )
-            for group in settings.watch_keda.groups
+            for group in self.settings.watch_keda.groups
         }
+        return TriggerBinder(registry, resolvers, self._references)
+
+    def _build_reconciler(self, client: KubeClient, triggers: TriggerBinder) -> Reconciler:
+        settings, clock = self.settings, self._clock
         targets = Targets(client, self._watches)
-        triggers = TriggerBinder(registry, resolvers)
         autoscalers = Autoscalers(self._watches.autoscalers())
         return Reconciler(
             objects=self._objects,
@@ -258,9 +296,11 @@ class Service:
     def _add_tasks(self) -> None:
         add = self._supervisor.add
         add("watches", self._watches.run)
+        add("references", self._references.run)
         add("collector", self._collector.run)
         add("events", self._recorder.run)
         add("statuses", self._statuses.run)
+        add("job-statuses", self._jobs.statuses.run)
         add("snapshots", self._snapshots.run)
         add("beat", self._beat)
         add("crd-check", self._check_crds)
@@ -290,18 +330,24 @@ class Service:
         self, group: str, changed: str, _old: CustomObject | None, _new: CustomObject | None
     ) -> None:
         namespace, _, name = changed.rpartition("/")
+        self._jobs.authentication_changed(group, namespace, name)
         for key, tracked in self._reconciler.tracked.items():
             if group_of(tracked.item) != group:
                 continue
             if namespace and tracked.item.metadata.namespace != namespace:
                 continue
-            binding = tracked.binding
-            refs = [t.authentication_ref for t in binding.obj.spec.triggers] if binding else []
-            uses = any(
-                ref and ref.name == name and (ref.kind == CLUSTER_KIND) is not bool(namespace)
-                for ref in refs
-            )
-            if uses or binding is None:
+            triggers = tracked.binding.obj.spec.triggers if tracked.binding else None
+            if triggers is None or uses_authentication(triggers, name, is_cluster=not namespace):
+                tracked.is_stale = True
+                self._queue.add(key)
+
+    def _references_changed(self, users: AbstractSet[str]) -> None:
+        known: list[tuple[str, TrackedItem[Any]]] = [
+            *self._reconciler.tracked.items(),
+            *self._jobs.tracked.items(),
+        ]
+        for key, tracked in known:
+            if tracked.item.metadata.uid in users:
                 tracked.is_stale = True
                 self._queue.add(key)
 
@@ -315,9 +361,13 @@ class Service:
             for claimant in self._claims.claimants(*one.target) if one else ():
                 self._queue.add(claimant)
 
-    def _workload_changed(self, resource: Resource, key: str) -> None:
+    def _workload_changed(self, resource: Resource, key: str, has_new_template: bool) -> None:
         namespace, _, name = key.partition("/")
         for claimant in self._claims.claimants(resource.group, resource.kind, namespace, name):
+            tracked = self._reconciler.tracked.get(claimant)
+            if has_new_template and tracked is not None:
+                # Parameters may come from the environment of its containers.
+                tracked.is_stale = True
             self._queue.add(claimant)
 
     def _fetched(self, report: FetchReport) -> None:
@@ -343,7 +393,7 @@ class Service:
         outcome = "ok"
         try:
             async with asyncio.timeout(self.settings.reconcile_seconds):
-                turn = await self._reconciler.reconcile(key)
+                turn = await self._reconciler_of(key).reconcile(key)
             if turn.has_failed:
                 outcome = "refused"
                 self._queue.add_after(key, self._throttle.failed(key, loop.time()))
@@ -363,6 +413,9 @@ class Service:
             else:
                 log.exception("reconcile_failed", object=key, retry_seconds=delay)
         self.metrics.reconciles.labels(outcome).observe(loop.time() - began)
+
+    def _reconciler_of(self, key: str) -> Reconciler | JobController:
+        return self._jobs if key.startswith(KEY_PREFIX) else self._reconciler
 
     async def _beat(self) -> None:
         """Measure how late timers are, and refresh the gauges."""
@@ -410,4 +463,5 @@ class Service:
         """Write the last words: a status holds what the next service has to know."""
         async with asyncio.timeout(LAST_WORDS_SECONDS):
             await self._statuses.flush()
+            await self._jobs.statuses.flush()
             await self._recorder.flush()

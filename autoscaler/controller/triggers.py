@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from autoscaler.api.policy import TriggerMetrics
 from autoscaler.api.problems import Problem
 from autoscaler.api.triggers import Trigger
+from autoscaler.collect.entries import EntryRef
 from autoscaler.collect.resolve import (
+    CLUSTER_KIND,
     NAMESPACED_KIND,
     ResolvedTrigger,
     Resolver,
     TargetEnvironment,
     TriggerReferences,
 )
+from autoscaler.controller.reference_watches import ReferenceWatches
 from autoscaler.core.model import MetricPolicy
 from autoscaler.errors import ConfigError, TriggerConfigError, UnknownScalerError
 from autoscaler.plugins import ScalerRegistry
@@ -29,12 +32,14 @@ class TriggerOwner(msgspec.Struct, frozen=True, kw_only=True):
     """The object whose triggers are bound.
 
     Attributes:
+        uid: Of the object; what is built for it is kept under this.
         group: API group of the object, which is that of the authentications it names.
         is_metric_source: Its triggers feed a formula instead of being targets themselves.
         safe_defaults: No data is an error (ours), not a zero (KEDA's).
     """
 
     group: str
+    uid: str
     namespace: str
     name: str
     triggers: Sequence[Trigger]
@@ -67,17 +72,47 @@ class HasTriggers(Protocol):
         ...
 
 
+class _Built(NamedTuple):
+    """A scaler and all it was made from."""
+
+    position: int
+    trigger: Trigger
+    found: ResolvedTrigger
+    is_metric_source: bool
+    safe_defaults: bool
+    scaler: Scaler
+
+    def is_for(
+        self, owner: TriggerOwner, index: int, trigger: Trigger, found: ResolvedTrigger | None
+    ) -> bool:
+        """Whether building it anew would give the same scaler."""
+        return (self.position, self.trigger, self.is_metric_source, self.safe_defaults) == (
+            index,
+            trigger,
+            owner.is_metric_source,
+            owner.safe_defaults,
+        ) and self.found == found
+
+
 class TriggerBinder:
     """Builds the scalers of an object's triggers; everything wrong with them comes out here.
 
     Args:
         registry: The trigger types.
         resolvers: Where authentications and environments are looked up, by API group.
+        references: Watches what was looked at.
     """
 
-    def __init__(self, registry: ScalerRegistry, resolvers: Mapping[str, Resolver]) -> None:
+    def __init__(
+        self,
+        registry: ScalerRegistry,
+        resolvers: Mapping[str, Resolver],
+        references: ReferenceWatches,
+    ) -> None:
         self._registry = registry
         self._resolvers = resolvers
+        self._references = references
+        self._built: dict[str, tuple[_Built, ...]] = {}
         self._loaded: set[str] = set()
 
     async def bind(
@@ -99,13 +134,20 @@ class TriggerBinder:
         """
         await self._load({trigger.type for trigger in owner.triggers})
         found = await self._resolve(owner, environment, problems)
-        scalers = [
-            self._create(owner, index, trigger, parameters, problems)
+        made = [
+            self._made(owner, index, trigger, parameters, problems)
             for index, (trigger, parameters) in enumerate(zip(owner.triggers, found, strict=True))
         ]
+        self._built[owner.uid] = tuple(one for one in made if one is not None)
         return BoundTriggers(
-            scalers=tuple(scalers), resolved=tuple(one for one in found if one is not None)
+            scalers=tuple(one.scaler if one else None for one in made),
+            resolved=tuple(one for one in found if one is not None),
         )
+
+    def forget(self, uid: str) -> None:
+        """Drop what was built for an object that is gone."""
+        self._built.pop(uid, None)
+        self._references.release(uid)
 
     async def _load(self, trigger_types: set[str]) -> None:
         """Import plugins in a thread: a large driver would hold up the event loop for long."""
@@ -123,6 +165,7 @@ class TriggerBinder:
         """Look up what the triggers refer to; None where that is not possible."""
         resolver = self._resolvers[owner.group]
         resolved: list[ResolvedTrigger | None] = []
+        uses: set[EntryRef] = set()
         for reference in map(_references, range(len(owner.triggers)), owner.triggers):
             if environment is None and reference.environment_keys:
                 resolved.append(None)
@@ -130,9 +173,28 @@ class TriggerBinder:
             found, missing = await resolver.resolve(
                 reference, owner.namespace, environment or TargetEnvironment()
             )
+            uses |= found.uses
             problems += missing
             resolved.append(None if missing else found)
+        self._references.want(owner.uid, uses)
         return resolved
+
+    def _made(
+        self,
+        owner: TriggerOwner,
+        index: int,
+        trigger: Trigger,
+        found: ResolvedTrigger | None,
+        problems: list[Problem],
+    ) -> _Built | None:
+        """Return the trigger's scaler: the one there is, unless something about it changed."""
+        for built in self._built.get(owner.uid, ()):
+            if built.is_for(owner, index, trigger, found):
+                return built
+        scaler = self._create(owner, index, trigger, found, problems)
+        if scaler is None or found is None:
+            return None
+        return _Built(index, trigger, found, owner.is_metric_source, owner.safe_defaults, scaler)
 
     def _create(
         self,
@@ -174,6 +236,15 @@ def needs_environment(triggers: Sequence[Trigger]) -> bool:
     return any(
         reference.environment_keys or reference.authentication_name
         for reference in map(_references, range(len(triggers)), triggers)
+    )
+
+
+def uses_authentication(triggers: Sequence[Trigger], name: str, *, is_cluster: bool) -> bool:
+    """Whether a trigger names a TriggerAuthentication or ClusterTriggerAuthentication."""
+    references = [trigger.authentication_ref for trigger in triggers]
+    return any(
+        reference and reference.name == name and (reference.kind == CLUSTER_KIND) is is_cluster
+        for reference in references
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -26,6 +27,7 @@ from autoscaler.kube.store import Store
 from autoscaler.kube.transport import KubeClient
 
 T = TypeVar("T", bound=HasMetadata)
+WorkloadListener = Callable[[Resource, str, bool], None]
 
 SYNC_SECONDS: Final = 10.0
 
@@ -51,7 +53,7 @@ class Watches:
         self._pods: dict[tuple[str, str], Store[PodView]] = {}
         self._pod_tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._pod_users: dict[str, tuple[str, str]] = {}
-        self._on_workload: list[Callable[[Resource, str], None]] = []
+        self._on_workload: list[WorkloadListener] = []
 
     async def run(self) -> None:
         """Keep all stores current until cancelled."""
@@ -62,8 +64,8 @@ class Watches:
             self._waiting.clear()
             await asyncio.Event().wait()
 
-    def on_workload(self, listener: Callable[[Resource, str], None]) -> None:
-        """Call ``listener(resource, key)`` whenever a watched workload changes."""
+    def on_workload(self, listener: WorkloadListener) -> None:
+        """Call ``listener(resource, key, has_new_template)`` when a watched workload changes."""
         self._on_workload.append(listener)
 
     def custom(self, resource: Resource) -> Store[CustomObject]:
@@ -135,7 +137,7 @@ class Watches:
         store = self._workloads.get(resource)
         if store is None:
             store = Store(name=resource.plural)
-            store.on_change(lambda key, _old, _new: self._workload_changed(resource, key))
+            store.on_change(partial(self._workload_changed, resource))
             self._workloads[resource] = store
             self._start(self._reflector(resource, store, decode_workload))
         return store
@@ -169,9 +171,12 @@ class Watches:
             del self._pods[held]
             self._pod_tasks.pop(held).cancel()
 
-    def _workload_changed(self, resource: Resource, key: str) -> None:
+    def _workload_changed(
+        self, resource: Resource, key: str, old: Workload | None, new: Workload | None
+    ) -> None:
+        is_new = old is None or new is None or old.spec.template != new.spec.template
         for listener in self._on_workload:
-            listener(resource, key)
+            listener(resource, key, is_new)
 
     def _reflector(
         self,

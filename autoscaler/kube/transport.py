@@ -35,7 +35,7 @@ class TransportLimits(msgspec.Struct, frozen=True, kw_only=True):
         timeout_seconds: For one request, connecting and reading included.
         response_bytes: Longest answer.
         line_bytes: Longest line of a stream.
-        connections: In parallel.
+        connections: For requests in parallel; each stream has one of its own besides.
     """
 
     queries_per_second: float = 50.0
@@ -70,6 +70,8 @@ class KubeClient:
         self._on_request = on_request
         self._bucket = TokenBucket(limits.queries_per_second, limits.burst)
         self._session: aiohttp.ClientSession | None = None
+        # Streams last for minutes: were they bounded too, enough of them would stop all requests.
+        self._slots = asyncio.Semaphore(limits.connections)
 
     @classmethod
     async def connect(
@@ -148,7 +150,7 @@ class KubeClient:
         headers = {"Content-Type": content_type} if body is not None else {}
         limit_seconds = self._limits.timeout_seconds if timeout_seconds is None else timeout_seconds
         try:
-            async with asyncio.timeout(limit_seconds):
+            async with asyncio.timeout(limit_seconds), self._slots:
                 response = await self._open(
                     method, path, params, what=what, headers=headers, data=body
                 )
@@ -269,7 +271,7 @@ class KubeClient:
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._limits.connections),
+                connector=aiohttp.TCPConnector(limit=0),
                 headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
                 # Deadlines are asyncio.timeout's, so that they obey the loop's clock.
                 timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -12,7 +12,6 @@ from autoscaler.api.problems import InvalidObject, Problem
 from autoscaler.api.scaledjob import ScaledJob
 from autoscaler.collect.resolve import ResolvedTrigger, TargetEnvironment
 from autoscaler.collect.subscription import MetricReader
-from autoscaler.controller.jobs.template import job_body
 from autoscaler.controller.objects import group_of
 from autoscaler.controller.resource_metrics import RESOURCE_SOURCES
 from autoscaler.controller.triggers import (
@@ -45,14 +44,12 @@ class JobBinding(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         obj: The object as parsed.
         policy: What its author wants.
-        body: The job to create.
         readers: What reads its metrics, with their intervals (seconds).
         resolved: Looked-up parameters per trigger, to notice when they change.
     """
 
     obj: ScaledJob
     policy: JobPolicy
-    body: dict[str, Any]
     readers: tuple[tuple[MetricReader, float], ...]
     resolved: tuple[ResolvedTrigger, ...]
 
@@ -104,6 +101,10 @@ class JobBinder:
     def __init__(self, triggers: TriggerBinder) -> None:
         self._triggers = triggers
 
+    def forget(self, uid: str) -> None:
+        """Drop what is kept for an object that is gone."""
+        self._triggers.forget(uid)
+
     async def bind(self, item: CustomObject) -> JobBinding:
         """Build the binding of an object.
 
@@ -117,6 +118,7 @@ class JobBinder:
         problems: list[Problem] = []
         owner = TriggerOwner(
             group=group_of(item),
+            uid=item.metadata.uid,
             namespace=obj.metadata.namespace,
             name=obj.metadata.name,
             triggers=obj.spec.triggers,
@@ -131,7 +133,6 @@ class JobBinder:
         return JobBinding(
             obj=obj,
             policy=policy,
-            body=job_body(item),
             readers=tuple(
                 (scaler, interval)
                 for scaler in scalers
