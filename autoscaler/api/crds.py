@@ -26,6 +26,7 @@ Column = tuple[str, str, str]
 _MIN: Final = ("Min", "integer", ".spec.minReplicaCount")
 _MAX: Final = ("Max", "integer", ".spec.maxReplicaCount")
 _DESIRED: Final = ("Desired", "integer", ".status.desiredReplicas")
+_DECIDED: Final = ("LastDecision", "date", ".status.lastDecision.time")
 _TRIGGERS: Final = ("Triggers", "string", ".status.triggersTypes")
 _AUTHENTICATIONS: Final = ("Authentications", "string", ".status.authenticationsTypes")
 _AGE: Final = ("Age", "date", ".metadata.creationTimestamp")
@@ -47,6 +48,7 @@ _SCALED_OBJECT_COLUMNS: Final[Sequence[Column]] = (
     _condition("Paused"),
     _TRIGGERS,
     _AUTHENTICATIONS,
+    _DECIDED,
     _AGE,
 )
 _SCALED_JOB_COLUMNS: Final[Sequence[Column]] = (
@@ -58,6 +60,7 @@ _SCALED_JOB_COLUMNS: Final[Sequence[Column]] = (
     _condition("Paused"),
     _TRIGGERS,
     _AUTHENTICATIONS,
+    _DECIDED,
     _AGE,
 )
 _AUTHENTICATION_COLUMNS: Final[Sequence[Column]] = (

@@ -167,7 +167,7 @@ class Actor:
         before, after = decision.current_replicas, decision.desired_replicas
         self._metrics.scaled(namespace, name, before=before, after=after, outcome=error.reason)
         log.info("scale_refused", object=binding.policy.key, error=str(error), after=after)
-        return Entry(decision=decision, outcome=Outcome.FAILED, error=str(error))
+        return _entry(decision, error)
 
     def _without_scale(
         self,
@@ -180,7 +180,16 @@ class Actor:
         last = latest.decision.current_replicas if latest else 0
         seen = unreadable(last, readings, self._clock.now(), str(error))
         decision, memory = decide(binding.policy, tracked.memory, seen)
-        return Entry(decision=decision, outcome=Outcome.FAILED, error=str(error)), memory
+        return _entry(decision, error), memory
+
+
+def _entry(decision: Decision, error: KubeError) -> Entry:
+    return Entry(
+        decision=decision,
+        outcome=Outcome.FAILED,
+        error=str(error),
+        retry_after_seconds=error.retry_after_seconds,
+    )
 
 
 def _deciding(decision: Decision) -> str:

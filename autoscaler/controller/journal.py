@@ -39,11 +39,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         error: Why it could not be written, else empty.
+        retry_after_seconds: How long the API server asked to wait, None = it did not.
     """
 
     decision: Decision
     outcome: Outcome
     error: str = ""
+    retry_after_seconds: float | None = None
 
     @property
     def kind(self) -> tuple[object, ...]:

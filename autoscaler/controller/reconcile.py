@@ -49,9 +49,10 @@ class NextTurn:
         seconds: Of the service's clock; None = only when something happens.
         loop_seconds: Real seconds, for things that do not follow the service's clock.
         has_failed: The API server refused something: back off.
+        patience_seconds: Real seconds the API server asked to wait; nothing shortens them.
     """
 
-    __slots__ = ("has_failed", "loop_seconds", "seconds")
+    __slots__ = ("has_failed", "loop_seconds", "patience_seconds", "seconds")
 
     def __init__(
         self,
@@ -59,8 +60,10 @@ class NextTurn:
         *,
         loop_seconds: float | None = None,
         has_failed: bool = False,
+        patience_seconds: float | None = None,
     ) -> None:
         self.seconds = seconds
+        self.patience_seconds = patience_seconds
         self.loop_seconds = loop_seconds
         self.has_failed = has_failed
 
@@ -196,7 +199,11 @@ class Reconciler:
         self._announcer.decided(tracked, binding, entry, before, after)
         shown = explained(binding, after, readings)
         self._actor.write_status(tracked, binding, entry, memory, shown)
-        return NextTurn(self._next_seconds(tracked), has_failed=entry.outcome is Outcome.FAILED)
+        return NextTurn(
+            self._next_seconds(tracked),
+            has_failed=entry.outcome is Outcome.FAILED,
+            patience_seconds=entry.retry_after_seconds,
+        )
 
     def _pods(self, key: str, binding: Binding) -> tuple[Store[PodView] | None, bool]:
         """Return the target's pods if they matter, and whether they are still to be listed."""

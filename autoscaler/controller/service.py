@@ -66,6 +66,8 @@ BEAT_SECONDS: Final = 1.0
 CRD_CHECK_SECONDS: Final = 10.0
 QUICK_RETRY_SECONDS: Final = 0.2
 SLOW_RETRY_SECONDS: Final = 30.0
+RETRY_AFTER_SECONDS_MAX: Final = 60.0
+"""Longest patience a ``Retry-After`` gets."""
 LAST_WORDS_SECONDS: Final = 3.0
 
 log = structlog.get_logger(__name__)
@@ -146,6 +148,7 @@ class Service:
                 enqueue=self._queue.add,
             )
         )
+        self._not_before: dict[str, float] = {}
         self._missing: dict[Resource, str] = {}
         self._lag_seconds = 0.0
         self._listen()
@@ -381,7 +384,8 @@ class Service:
             except QueueClosed:
                 return
             try:
-                await self._reconcile(key)
+                if not self._must_wait(key):
+                    await self._reconcile(key)
             finally:
                 self._queue.done(key)
             # Most reconciles never wait; a thousand of them in a row must not hold up the polls.
@@ -396,7 +400,7 @@ class Service:
                 turn = await self._reconciler_of(key).reconcile(key)
             if turn.has_failed:
                 outcome = "refused"
-                self._queue.add_after(key, self._throttle.failed(key, loop.time()))
+                self._queue.add_after(key, self._patience(key, turn.patience_seconds))
             else:
                 self._throttle.succeeded(key)
             if turn.loop_seconds is not None:
@@ -406,13 +410,33 @@ class Service:
         except Exception as error:
             # One object's failure must not end the worker, whatever it is.
             outcome = getattr(error, "reason", type(error).__name__)
-            delay = self._throttle.failed(key, loop.time())
+            delay = self._patience(key, getattr(error, "retry_after_seconds", None))
             self._queue.add_after(key, delay)
             if isinstance(error, KubeError):
                 log.warning("reconcile_failed", object=key, error=str(error), retry_seconds=delay)
             else:
                 log.exception("reconcile_failed", object=key, retry_seconds=delay)
         self.metrics.reconciles.labels(outcome).observe(loop.time() - began)
+
+    def _patience(self, key: str, asked_seconds: float | None) -> float:
+        """Return when to try again after a failure; a wish of the API server is held to."""
+        now = asyncio.get_running_loop().time()
+        wish = min(asked_seconds or 0.0, RETRY_AFTER_SECONDS_MAX)
+        if wish:
+            self._not_before[key] = now + wish
+        return self._throttle.failed(key, now, at_least=wish)
+
+    def _must_wait(self, key: str) -> bool:
+        """Whether the API server asked for more patience; readings that arrive do not end it."""
+        until = self._not_before.get(key)
+        if until is None:
+            return False
+        left = until - asyncio.get_running_loop().time()
+        if left <= 0:
+            del self._not_before[key]
+            return False
+        self._queue.add_after(key, left)
+        return True
 
     def _reconciler_of(self, key: str) -> Reconciler | JobController:
         return self._jobs if key.startswith(KEY_PREFIX) else self._reconciler
