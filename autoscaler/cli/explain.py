@@ -20,6 +20,10 @@ def explain(
     namespace: Annotated[
         str, typer.Option("--namespace", "-n", help="Namespace, when NAME has none.")
     ] = "default",
+    kind: Annotated[
+        str | None,
+        typer.Option(help="ScaledObject or ScaledJob, where both have this name."),
+    ] = None,
     server: Annotated[
         str,
         typer.Option(envvar="FLYBALL_SERVER", help="Address of the running service."),
@@ -33,6 +37,7 @@ def explain(
     space = space or namespace
     form = "json" if json else "text"
     path = f"/api/v1/objects/{quote(space, safe='')}/{quote(plain, safe='')}/explain?format={form}"
+    path += f"&kind={quote(kind, safe='')}" if kind else ""
     answer = _get(server.rstrip("/") + path, f"{space}/{plain}")
     typer.echo(jsonlib.dumps(jsonlib.loads(answer), indent=2) if json else answer.rstrip())
 

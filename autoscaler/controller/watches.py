@@ -99,6 +99,14 @@ class Watches:
         """Return why a watched resource may have changed without our knowing, else nothing."""
         return self._reflectors[resource].stats.failing
 
+    def is_listed(self, resource: Resource) -> bool:
+        """Whether a watched resource has been listed; raises Forbidden when it must not be."""
+        reflector = self._reflectors[resource]
+        failure = reflector.stats.last_failure
+        if not reflector.store.has_synced and isinstance(failure, Forbidden):
+            raise Forbidden(str(failure), status=failure.status)
+        return reflector.store.has_synced
+
     async def wait_listed(self, resource: Resource) -> None:
         """Wait until a watched resource has been listed.
 
@@ -106,12 +114,9 @@ class Watches:
             Forbidden: It must not be listed.
             Unreachable: It could not be listed in time.
         """
-        reflector = self._reflectors[resource]
-        if reflector.store.has_synced:
+        if self.is_listed(resource):
             return
-        failure = reflector.stats.last_failure
-        if isinstance(failure, Forbidden):
-            raise Forbidden(str(failure), status=failure.status)
+        reflector = self._reflectors[resource]
         try:
             async with asyncio.timeout(SYNC_SECONDS):
                 await reflector.store.wait_synced()

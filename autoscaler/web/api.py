@@ -28,11 +28,19 @@ class ServiceView(Protocol):
         """Return a line about every object, by namespace and name."""
         ...
 
-    def explain(self, namespace: str, name: str) -> Mapping[str, Any] | None:
-        """Return everything about an object's decisions, None when it is unknown."""
+    def explain(
+        self, namespace: str, name: str, kind: str | None = None
+    ) -> Mapping[str, Any] | None:
+        """Return everything about an object's decisions, None when it is unknown.
+
+        Args:
+            namespace: Of the object.
+            name: Of the object.
+            kind: ``ScaledObject`` or ``ScaledJob``; None = whichever exists, in this order.
+        """
         ...
 
-    def explain_text(self, namespace: str, name: str) -> str | None:
+    def explain_text(self, namespace: str, name: str, kind: str | None = None) -> str | None:
         """Return the same for people."""
         ...
 
@@ -79,20 +87,26 @@ class Api:
         return json_response({"items": matching[:OBJECTS_MAX], "continue": more})
 
     async def explain(self, request: web.Request) -> web.Response:
-        """Explain one object, as JSON or (``Accept: text/plain`` or ``?format=text``) as text."""
+        """Explain one object, as JSON or (``Accept: text/plain`` or ``?format=text``) as text.
+
+        ``?kind=ScaledJob`` means that one where a ScaledObject has the same name.
+        """
         namespace, name = request.match_info["namespace"], request.match_info["name"]
+        kind = request.query.get("kind")
         as_text = request.query.get("format") == "text" or (
             "text/plain" in request.headers.get("Accept", "")
         )
         if as_text:
-            text = self._view.explain_text(namespace, name)
+            text = self._view.explain_text(namespace, name, kind)
             if text is not None:
                 return web.Response(text=text, headers={"Cache-Control": "no-store"})
         else:
-            shown = self._view.explain(namespace, name)
+            shown = self._view.explain(namespace, name, kind)
             if shown is not None:
                 return json_response(shown)
-        return json_response({"error": f"no ScaledObject {namespace}/{name} is known"}, status=404)
+        return json_response(
+            {"error": f"no {kind or 'scaling object'} {namespace}/{name} is known"}, status=404
+        )
 
 
 def _key(item: Mapping[str, Any]) -> str:

@@ -81,7 +81,8 @@ class JobReconciler:
             return NextTurn()
         tracked = self._track(key, item)
         try:
-            await self._watches.wait_listed(JOBS)
+            if not self._watches.is_listed(JOBS):
+                return NextTurn(loop_seconds=SOON_SECONDS)
             await self._actor.settle(tracked)
             binding = await self._bind(key, tracked)
         except (ConfigError, Forbidden) as error:

@@ -28,10 +28,10 @@ class View:
     def objects(self) -> list[dict[str, Any]]:
         return self.items
 
-    def explain(self, namespace: str, name: str) -> dict[str, Any] | None:
+    def explain(self, namespace: str, name: str, kind: str | None = None) -> dict[str, Any] | None:
         return {"why": "because"} if name == "web" else None
 
-    def explain_text(self, namespace: str, name: str) -> str | None:
+    def explain_text(self, namespace: str, name: str, kind: str | None = None) -> str | None:
         return "because\n" if name == "web" else None
 
     def exposition(self) -> bytes:
