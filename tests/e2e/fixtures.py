@@ -2,8 +2,8 @@
 
 They are asked for with ``--e2e`` (``make e2e``) or by naming their folder; plain ``pytest`` leaves
 them out. The cluster of ``$FLYBALL_E2E_KUBECONFIG``, or of ``$KUBECONFIG``, is used where it is
-set; else a control plane is started, and where its programs are missing the tests are skipped and
-the program is named.
+set, except by tests that restart its parts; else a control plane is started, and where its programs
+are missing the tests are skipped and the program is named.
 """
 
 from __future__ import annotations
@@ -62,6 +62,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None if any(path.is_relative_to(E2E_FOLDER) for path in named) else True
 
 
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say whose cluster the tests run on, when it is not their own."""
+    if not config.getoption("--e2e"):
+        return None
+    named = next((one for one in KUBECONFIGS if os.environ.get(one)), None)
+    return f"e2e: on the cluster of ${named}" if named else "e2e: on a control plane of its own"
+
+
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
     """A complete control plane of our own, with ready nodes; one for all tests."""
@@ -82,11 +90,10 @@ def cluster(request: pytest.FixtureRequest) -> Cluster:
 
 @pytest.fixture(scope="session")
 def bare_cluster() -> Iterator[Cluster]:
-    """An API server that only cleans up: what the embedded one stands in for."""
-    given = given_cluster()
-    if given is not None:
-        yield given
-        return
+    """An API server that only cleans up: what the embedded one stands in for.
+
+    Never the cluster the user named: its controllers would change objects between two requests.
+    """
 
     def bare() -> ControlPlane:
         return ControlPlane(controllers=CLEANING_CONTROLLERS, nodes=0)

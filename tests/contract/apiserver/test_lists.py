@@ -98,7 +98,8 @@ async def test_field_selector_by_name(api: ApiServerUnderTest) -> None:
 
 async def test_field_selector_of_pods(api: ApiServerUnderTest) -> None:
     """Pods can be selected by node and phase."""
-    spec = {"containers": [{"name": "main", "image": "example.test/app:1"}]}
+    containers = [{"name": "main", "image": "example.test/app:1"}]
+    spec = {"containers": containers, "schedulerName": "nobody"}
     for name, node in (("here", "n1"), ("there", "n2"), ("nowhere", "")):
         placed = {**spec, "nodeName": node} if node else spec
         await api.created(api.path("pods"), {"metadata": {"name": name}, "spec": placed})
