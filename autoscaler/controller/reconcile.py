@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final
 
@@ -38,6 +39,10 @@ FIRST_READ_SECONDS: Final = 15.0
 """How long a new metric may stay unread before deciding without it (real seconds)."""
 SOON_SECONDS: Final = 0.25
 """When to look again for something that is on its way (real seconds)."""
+DENIED_SECONDS: Final = 3.0
+"""How long a denial has to last before it is one (real seconds): an API server that starts denies
+everything until it has read its rules and tokens."""
+DENIED_AGAIN_SECONDS: Final = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -129,8 +134,18 @@ class Reconciler:
             self._reject(key, tracked, f"spec.scaleTargetRef.name: {error}")
             return NextTurn(loop_seconds=self._settings.retry_seconds)
         except Forbidden as error:
+            if self._is_passing(tracked):
+                log.info("denied", object=key, error=str(error))
+                return NextTurn(loop_seconds=DENIED_AGAIN_SECONDS)
             self._reject(key, tracked, str(error))
             return NextTurn(loop_seconds=self._settings.retry_seconds)
+
+    def _is_passing(self, tracked: Tracked) -> bool:
+        """Whether a denial may still be one of those every API server gives while it starts."""
+        now = asyncio.get_running_loop().time()
+        if tracked.denied_at is None:
+            tracked.denied_at = now
+        return now - tracked.denied_at < DENIED_SECONDS
 
     async def _let_go(self, key: str, item: CustomObject) -> None:
         """End with an object that is being deleted, or that somebody else acts on from now on."""
@@ -162,7 +177,7 @@ class Reconciler:
         was_bound = tracked.binding is not None
         try:
             binding = await self._bindings.bind(key, tracked)
-        except (ConfigError, Forbidden) as error:
+        except ConfigError as error:
             self._reject(key, tracked, str(error))
             return None
         for text in await self._adopter.remove(key, tracked.item):
@@ -186,6 +201,7 @@ class Reconciler:
             now = self._clock.now()
             tracked.memory = after_absence(binding.policy, tracked.memory, now)
         entry, memory = await self._actor.scale(tracked, binding, readings, pods)
+        tracked.denied_at = None
         before = tracked.memory.conditions
         after = with_ready(binding, memory.conditions)
         tracked.memory = replace(memory, conditions=after)

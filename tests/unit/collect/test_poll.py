@@ -371,6 +371,26 @@ async def test_broken_push_stream_is_opened_again() -> None:
         collector.unregister("ns/x")
 
 
+async def test_push_of_an_unchanged_scaler_goes_on_undisturbed() -> None:
+    """A registration that changes one trigger reopens no stream of another, and both still wake."""
+    bench, source = Bench(), ScriptedSource()
+    source.values = {"a": 1, "b": 2}
+    kept, old, new = (StubPushScaler(source, name) for name in ("a", "b", "b"))
+    async with bench.running() as collector:
+        bench.register("ns/x", [kept, old], 3000)
+        await asyncio.sleep(1)
+        bench.register("ns/x", [kept, new], 3000)
+        await asyncio.sleep(1)
+        assert (kept.streams, old.streams, new.streams) == (1, 1, 1)
+        before = len(source.fetches)
+        kept.events.put_nowait(True)
+        await asyncio.sleep(1)
+        new.events.put_nowait(True)
+        await asyncio.sleep(1)
+        assert len(source.fetches) == before + 2
+        collector.unregister("ns/x")
+
+
 async def test_compressed_clock_polls_faster() -> None:
     """Intervals are seconds of the service's clock, which may run faster than the loop."""
     clock = ScaledClock(LoopClock(), origin_at=EPOCH, speed=120.0)

@@ -18,7 +18,7 @@ from kubernetes.aio.config import incluster_config
 from autoscaler.errors import ConfigError, Forbidden
 from autoscaler.kube.config import PlainEndpoint, environment_proxy, find_endpoint
 from autoscaler.kube.transport import KubeClient
-from tests.doubles.scripted_api import ScriptedApi, refusal, reply
+from tests.doubles.scripted_api import Answer, ScriptedApi, refusal, reply
 
 pytestmark = pytest.mark.looptime
 
@@ -207,6 +207,36 @@ async def test_a_rejected_token_is_renewed_and_the_request_repeated(write_config
         await client.close()
     sent = [asked.headers["Authorization"] for asked in api.requests]
     assert sent == ["Bearer old", "Bearer old", "Bearer new"]
+
+
+async def test_a_rotated_token_file_is_read_again(write_config: Write, tmp_path: Path) -> None:
+    """A kubeconfig that names a file for its token: the old one is refused, the new one works."""
+    api = ScriptedApi(reply({}), refusal(401, "Unauthorized"), reply({"ok": 1}))
+    token = tmp_path / "token"
+    token.write_text("old")
+    async with api.serve():
+        client = await KubeClient.connect(write_config(api.url, {"tokenFile": str(token)}))
+        await client.request("GET", "/api")
+        token.write_text("new")
+        assert await client.request("GET", "/api") == b'{"ok": 1}'
+        await client.close()
+    assert [asked.headers["Authorization"] for asked in api.requests][-1] == "Bearer new"
+
+
+async def test_a_refused_stream_is_opened_again_with_the_rotated_token(
+    write_config: Write, tmp_path: Path
+) -> None:
+    """Watches follow a rotation as requests do."""
+    api = ScriptedApi(refusal(401, "Unauthorized"), Answer([b"one\n"]))
+    token = tmp_path / "token"
+    token.write_text("old")
+    async with api.serve():
+        client = await KubeClient.connect(write_config(api.url, {"tokenFile": str(token)}))
+        token.write_text("new")
+        async with client.stream("/watch") as lines:
+            assert [line async for line in lines] == [b"one"]
+        await client.close()
+    assert [asked.headers["Authorization"] for asked in api.requests][-1] == "Bearer new"
 
 
 async def test_a_server_that_rejects_everything_is_not_stormed(write_config: Write) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from autoscaler.errors import Forbidden
 from autoscaler.kube.codec import CustomObject, decode_custom
 from autoscaler.kube.reflector import Reflector, ReflectorSettings
 from autoscaler.kube.resources import CONFIG_MAPS
@@ -128,6 +129,19 @@ async def test_selectors_go_with_every_request() -> None:
     for asked in api.requests:
         assert asked.query["labelSelector"] == "app=web"
         assert asked.query["fieldSelector"] == "metadata.name=x"
+
+
+async def test_a_fatal_error_ends_it() -> None:
+    """What repeating cannot help is raised at once instead of being repeated for ever."""
+    api = ScriptedApi(refusal(403, "Forbidden", "no"))
+    async with api.serve():
+        client = KubeClient.for_url(api.url)
+        store: Store[CustomObject] = Store()
+        reflector = Reflector(client, CONFIG_MAPS, store, decode=decode_custom, fatal=(Forbidden,))
+        with pytest.raises(Forbidden):
+            await reflector.run()
+        await client.close()
+    assert len(api.requests) == 1
 
 
 async def test_pages_are_put_together_before_the_store_is_synced() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -270,6 +271,20 @@ async def test_leaving_a_stream_closes_its_connection() -> None:
             async for _ in stream:
                 break
         assert await client.request("GET", "/api") == b'{"ok": true}'
+        await client.close()
+
+
+async def test_open_streams_leave_requests_their_connections() -> None:
+    """However many watches are open, a request is not kept waiting by them."""
+    watch = Answer([b"one\n", 0.1, Hang()])
+    api = ScriptedApi(watch, watch, watch, reply({"ok": True}))
+    async with api.serve(), AsyncExitStack() as open_streams:
+        client = KubeClient.for_url(api.url, limits=TransportLimits(connections=1))
+        for _ in range(3):
+            stream = await open_streams.enter_async_context(client.stream("/watch"))
+            assert await anext(aiter(stream)) == b"one"
+        assert await client.request("GET", "/api") == b'{"ok": true}'
+        await open_streams.aclose()
         await client.close()
 
 
