@@ -9,7 +9,7 @@ import pytest
 from autoscaler.errors import Forbidden, Gone, KubeError
 from autoscaler.kube.transport import KubeClient
 from tests.e2e.controlplane import ControlPlane
-from tests.e2e.objects import Objects, own_namespace, until
+from tests.e2e.objects import PAUSE_IMAGE, Objects, own_namespace, until
 
 
 def config_map(name: str, **data: str) -> dict[str, object]:
@@ -75,6 +75,28 @@ async def test_pods_become_ready_on_the_nodes(
     await until("three pods are ready", are_ready)
     pods = await objects.find("v1", "Pod")
     assert all(pod["spec"]["nodeName"].startswith("node-") for pod in pods)
+
+
+async def test_jobs_end_well_after_the_time_their_pods_say(
+    objects: Objects, control_plane: ControlPlane
+) -> None:
+    """A pod with the annotation succeeds after that time, and its Job is complete."""
+    template = {
+        "metadata": {"annotations": {"e2e.flyball.dev/runs-for": "1s"}},
+        "spec": {
+            "restartPolicy": "Never",
+            "containers": [{"name": "main", "image": PAUSE_IMAGE}],
+        },
+    }
+    body = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}}
+    await objects.create({**body, "spec": {"template": template, "completions": 2}})
+
+    async def is_complete() -> bool:
+        status = (await objects.get("batch/v1", "Job", "j")).get("status", {})
+        found = {one["type"]: one["status"] for one in status.get("conditions", ())}
+        return found.get("Complete") == "True" and status["succeeded"] == 2
+
+    await until("the job is complete", is_complete)
 
 
 async def holds(objects: Objects, name: str) -> bool:
