@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import autoscaler
+from autoscaler.controller.snapshot_format import SHARDS
 from autoscaler.settings import Settings, load_settings
 from tests.deploy.dockerfile import read_dockerfile
 from tests.deploy.kustomize import BASE, PROJECT, Document, one, render
@@ -76,12 +77,27 @@ def test_no_rule_grants_everything() -> None:
             )
 
 
-def test_secrets_are_read_by_name_only() -> None:
-    """The service may not list the Secrets of a cluster."""
-    for role in [*kind("ClusterRole"), *kind("Role")]:
-        for rule in role["rules"]:
-            if "secrets" in rule["resources"]:
-                assert rule["verbs"] == ["get"]
+def test_secrets_can_be_kept_from_the_service() -> None:
+    """Reading Secrets is a role of its own, to be bound in chosen namespaces; none is written."""
+    holders = [
+        role["metadata"]["name"]
+        for role in [*kind("ClusterRole"), *kind("Role")]
+        if "secrets" in [name for rule in role["rules"] for name in rule["resources"]]
+    ]
+    assert holders == ["flyball-references"]
+    for rule in one(DOCUMENTS, "ClusterRole", "flyball-references")["rules"]:
+        assert set(rule["verbs"]) <= {"get", "list", "watch"}
+
+
+def test_every_memory_has_a_right_by_name() -> None:
+    """The names of the ConfigMaps that keep histories are those of the settings."""
+    named = [
+        rule["resourceNames"]
+        for rule in one(DOCUMENTS, "Role", "flyball-memory")["rules"]
+        if "resourceNames" in rule and rule["resources"] == ["configmaps"]
+    ]
+    memory = mounted_settings().memory
+    assert named == [[f"{memory.name}-{number}" for number in range(SHARDS)]]
 
 
 def test_image_is_of_this_version_and_runs_as_its_user() -> None:
