@@ -193,7 +193,8 @@ class Service:
         """Return a line about every object, by name."""
         known = self._reconciler.tracked.values()
         lines = [*map(summary, known), *self._jobs.summaries()]
-        return sorted(lines, key=lambda one: (one["namespace"], one["name"], one["kind"]))
+        # In the order of "namespace/name", by which the API hands out pages.
+        return sorted(lines, key=lambda one: (f"{one['namespace']}/{one['name']}", one["kind"]))
 
     def explain(self, namespace: str, name: str, kind: str | None = None) -> dict[str, Any] | None:
         """Return why an object has the replicas, or jobs, it has; None when there is none.

@@ -29,7 +29,7 @@ class View:
         return self.items
 
     def explain(self, namespace: str, name: str, kind: str | None = None) -> dict[str, Any] | None:
-        return {"why": "because"} if name == "web" else None
+        return {"why": kind or "because"} if name == "web" else None
 
     def explain_text(self, namespace: str, name: str, kind: str | None = None) -> str | None:
         return "because\n" if name == "web" else None
@@ -91,6 +91,8 @@ async def test_explanations_come_as_json_and_text() -> None:
         path = "/api/v1/objects/shop/web/explain"
         assert await (await session.get(path)).json() == {"why": "because"}
         assert await (await session.get(f"{path}?format=text")).text() == "because\n"
+        of_kind = await session.get(f"{path}?kind=ScaledJob")
+        assert await of_kind.json() == {"why": "ScaledJob"}
         as_text = await session.get(path, headers={"Accept": "text/plain"})
         assert await as_text.text() == "because\n"
         for query in ("", "?format=text"):
