@@ -13,7 +13,10 @@ POD = {
     "apiVersion": "v1",
     "kind": "Pod",
     "metadata": {"name": "p", "labels": {"app": "web"}},
-    "spec": {"nodeName": "n", "containers": [{"name": "main", "image": "demo"}, {"name": "side", "image": "demo"}]},
+    "spec": {
+        "nodeName": "n",
+        "containers": [{"name": "main", "image": "demo"}, {"name": "side", "image": "demo"}],
+    },
 }
 
 

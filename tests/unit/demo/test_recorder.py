@@ -33,7 +33,10 @@ class ScriptedExplainer:
 def prepared(cluster: StillCluster) -> tuple[Recorder, ScriptedExplainer]:
     """Return a recorder over a shop with one Deployment of two replicas."""
     cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "main", "image": "demo"}]}}
+    template = {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "main", "image": "demo"}]},
+    }
     selector = {"matchLabels": {"app": "web"}}
     cluster.create(
         {
