@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.deploy.dockerfile import files_copied, ignore_rules, read_dockerfile
@@ -16,7 +17,6 @@ from tests.deploy.kustomize import PROJECT
 ASSEMBLE = "deploy/image/assemble"
 CONFINE = Path(__file__).parent / "confine"
 BUILD_SECONDS = 600.0
-SETTINGS_FOLDER = "/etc/flyball"
 NAMESPACE = ("unshare", "--mount", "--propagation", "private", "--")
 
 
@@ -37,11 +37,10 @@ class Image:
         self._folder = Path(tempfile.mkdtemp(prefix="flyball-image-"))
         self._folder.chmod(0o755)
         self.root = self._folder / "root"
-        self.settings = self._folder / "settings"
         self._place = self._folder / "place"
         self._context = self._folder / "context"
-        for folder in (self.settings, self._place):
-            folder.mkdir()
+        self._place.mkdir()
+        self._volumes: dict[str, Path] = {}
         self._builder, self.final = read_dockerfile((PROJECT / "Dockerfile").read_text())
         self.is_confined = os.geteuid() == 0 and _may_mount()
 
@@ -69,6 +68,19 @@ class Image:
             if not path.is_symlink():
                 path.chmod(path.stat().st_mode & ~0o222)
 
+    def mount(self, path: str, files: Mapping[str, str]) -> None:
+        """Let commands see files in a folder, as Kubernetes mounts a ConfigMap or a token.
+
+        Args:
+            path: Of the folder, as the container sees it.
+            files: Contents by name.
+        """
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        folder.chmod(0o755)
+        for name, text in files.items():
+            (folder / name).write_text(text)
+        self._volumes[path] = folder
+
     def command(
         self, *arguments: str, environment: Mapping[str, str] | None = None
     ) -> tuple[list[str], dict[str, str]]:
@@ -84,12 +96,14 @@ class Image:
         wanted = {"HOME": "/", **self.final.environment, **(environment or {})}
         user, _, group = self.final.only("USER").partition(":")
         if self.is_confined:
-            folders = (self._place, self.root, self.settings, sys.base_prefix)
-            enter = [*NAMESPACE, str(CONFINE), *map(str, folders), user, group]
+            folders = (str(self._place), str(self.root), sys.base_prefix)
+            volumes = [f"{folder}:{path}" for path, folder in self._volumes.items()]
+            enter = [*NAMESPACE, str(CONFINE), *folders, user, group, *volumes, "--"]
             return [*enter, *command], wanted
-        for name, value in wanted.items():
-            here = value.replace("/opt/", f"{self.root}/opt/")
-            wanted[name] = here.replace(SETTINGS_FOLDER, str(self.settings))
+        places = {"/opt": self.root / "opt", **self._volumes}
+        for path, folder in places.items():
+            for name, value in wanted.items():
+                wanted[name] = value.replace(f"{path}/", f"{folder}/")
         become = ["setpriv", "--reuid", user, "--regid", group, "--clear-groups", "--no-new-privs"]
         return [*(become if os.geteuid() == 0 else ()), *command], wanted
 
@@ -133,6 +147,17 @@ class Image:
         )
         if ran.returncode != 0:
             raise BuildFailed(f"{ASSEMBLE} {step}:\n{ran.stdout[-3000:]}")
+
+
+@contextmanager
+def assembled() -> Iterator[Image]:
+    """Build an image, and remove it in the end; raises BuildFailed."""
+    image = Image()
+    try:
+        image.build()
+        yield image
+    finally:
+        image.close()
 
 
 def _may_mount() -> bool:

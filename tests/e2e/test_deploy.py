@@ -6,16 +6,20 @@ import asyncio
 import contextlib
 import copy
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from autoscaler.errors import Forbidden
 from autoscaler.kube.transport import KubeClient
 from tests.contract.apiserver.server import GROUP, definition, pump
+from tests.deploy.container import deployed_container
+from tests.deploy.image import Image, assembled
 from tests.deploy.kustomize import BASE, Document, one
 from tests.deploy.rights import Right, granted, refused, unused
 from tests.e2e.controlplane import AuditEvent, ControlPlane
@@ -37,6 +41,7 @@ from tests.servers import RedisServer
 from tests.servers.process import ServerMissing
 
 KUBECTL_SECONDS = 120
+ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
 LIST = "jobs"
 JOB_LIST = "videos"
 AFTER_A_FAILURE = {
@@ -59,6 +64,13 @@ Applied = list[tuple[Document, Document]]
 async def applied(control_plane: ControlPlane, client: KubeClient) -> Applied:
     """The base on a control plane of our own; it stays there, as it would."""
     return await apply_base(client)
+
+
+@pytest.fixture(scope="module")
+def image() -> Iterator[Image]:
+    """The image, assembled without a container engine."""
+    with assembled() as made:
+        yield made
 
 
 async def test_kubectl_applies_the_base(control_plane: ControlPlane) -> None:
@@ -169,6 +181,42 @@ async def test_service_needs_every_right_it_has_and_no_other(
     assert counts_written(of_worker, objects.namespace) == [5, 0, 5, 0]
 
 
+@pytest.mark.real("redis-server")
+async def test_image_works_in_the_cluster(
+    control_plane: ControlPlane,
+    applied: Applied,
+    objects: Objects,
+    redis_server: RedisServer,
+    image: Image,
+) -> None:
+    """The process of the image finds the cluster by its pod's account and scales a target.
+
+    It ends with status 0, and was refused nothing.
+    """
+    if not image.is_confined:
+        pytest.skip("needs root and mount namespaces: the account's token has a fixed place")
+    mark = control_plane.audit_mark()
+    image.mount(ACCOUNT_FOLDER, account_files(await account_kubeconfig(control_plane)))
+    address = urlsplit(control_plane.url)
+    where = {
+        "KUBERNETES_SERVICE_HOST": str(address.hostname),
+        "KUBERNETES_SERVICE_PORT": str(address.port),
+    }
+    async with deployed_container(image, where) as service:
+        await objects.deploy("worker")
+        length = {"address": redis_server.address, "listName": LIST, "listLength": "10"}
+        trigger = {"type": "redis", "metadata": length}
+        await objects.scale_on("worker", trigger, cooldownPeriod=2)
+        redis_server.send("RPUSH", LIST, *map(str, range(50)))
+        await until("five pods are ready", partial(is_ready, objects, "worker", 5))
+        redis_server.flush()
+        await until("no pod is left", partial(is_ready, objects, "worker", 0))
+    assert service.exit_code == 0
+    events = await asyncio.to_thread(control_plane.audit_events, user=USER, since=mark)
+    assert refused(events) == []
+    assert counts_written(events, objects.namespace) == [5, 0]
+
+
 async def every_kind_of_target(objects: Objects, server: RedisServer) -> None:
     """Create targets, triggers and references such that each part of the service has work."""
     there = Objects(objects.client, NAMESPACE)
@@ -230,6 +278,17 @@ async def take_over(objects: Objects) -> None:
         return await objects.find(AUTOSCALER["apiVersion"], AUTOSCALER["kind"]) == []
 
     await until("the autoscaler is gone", is_handed_over)
+
+
+def account_files(kubeconfig: Path) -> dict[str, str]:
+    """Return what a pod of an account finds mounted, from the account's kubeconfig."""
+    content = yaml.safe_load(kubeconfig.read_text())
+    authority = content["clusters"][0]["cluster"]["certificate-authority"]
+    return {
+        "token": content["users"][0]["user"]["token"],
+        "ca.crt": Path(authority).read_text(),
+        "namespace": NAMESPACE,
+    }
 
 
 def run(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.image import Image
+from tests.deploy.image import Image, assembled
 
 FOLDER = Path(__file__).parent
 # The first test also assembles the image.
@@ -30,9 +30,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def image() -> Iterator[Image]:
     """The assembled image."""
-    made = Image()
-    try:
-        made.build()
+    with assembled() as made:
         yield made
-    finally:
-        made.close()
