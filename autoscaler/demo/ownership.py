@@ -82,7 +82,11 @@ def track_update(
     taken = changed(old, new, resource) or {}
     gone = removed(old, new, resource) or {}
     entries = [] if before is None else entries_of(before)
-    if not taken and not gone:
+    # A Scale shows the owners of the replicas only; without any, nobody is noted for it.
+    is_unowned_scale = writer.subresource == "scale" and not any(
+        common(entry["fieldsV1"], taken) for entry in entries
+    )
+    if is_unowned_scale or (not taken and not gone):
         _set_entries(after, entries)
         return
     mine: FieldSet = {}

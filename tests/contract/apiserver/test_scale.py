@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.contract.apiserver.server import (
@@ -236,6 +238,39 @@ async def test_apply_scales_a_deployment(api: ApiServerUnderTest) -> None:
     )
     assert answer.code == 200
     assert answer.body["spec"]["replicas"] == 4
+
+
+async def test_scaling_takes_the_replicas_from_their_owner(api: ApiServerUnderTest) -> None:
+    """Whoever patches the Scale owns the replicas from then on, instead of who applied them."""
+    path = api.path("deployments/web", APPS)
+    await api.apply(path, deployment("web", 1), "gitops")
+    await api.patch(f"{path}/scale", {"spec": {"replicas": 4}}, fieldManager="me")
+    assert owners_of_replicas((await api.get(path)).body) == [("me", "scale")]
+    assert (await api.apply(path, deployment("web", 9), "gitops")).code == 409
+    assert (await api.apply(path, deployment("web", None), "gitops")).code == 200
+    assert (await api.get(path)).body["spec"]["replicas"] == 4
+
+
+async def test_scaling_replicas_nobody_owned_notes_no_owner(api: ApiServerUnderTest) -> None:
+    """A manifest that never named a count is applied again without changing what was scaled."""
+    path = api.path("deployments/web", APPS)
+    await api.apply(path, deployment("web", None), "gitops")
+    await api.patch(f"{path}/scale", {"spec": {"replicas": 4}}, fieldManager="me")
+    assert owners_of_replicas((await api.get(path)).body) == []
+    assert (await api.apply(path, deployment("web", None), "gitops")).code == 200
+    assert (await api.get(path)).body["spec"]["replicas"] == 4
+
+
+def owners_of_replicas(value: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return manager and subresource of everybody who owns ``spec.replicas`` by writing them.
+
+    Controllers own the replicas of the status; the real ones are not looked at.
+    """
+    return [
+        (entry["manager"], entry.get("subresource", ""))
+        for entry in value["metadata"]["managedFields"]
+        if "f:replicas" in entry["fieldsV1"].get("f:spec", {})
+    ]
 
 
 async def test_apply_cannot_scale_a_custom_resource(pumps: ApiServerUnderTest) -> None:
