@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tests.deploy.kustomize import BASE, PROJECT, Document, one, render
 
 DOCUMENTS = render(BASE)
 POD: dict[str, Any] = one(DOCUMENTS, "Deployment")["spec"]["template"]
+OVERLAYS = sorted((BASE.parent / "overlays").iterdir())
 (CONTAINER,) = POD["spec"]["containers"]
 
 
@@ -155,6 +157,34 @@ def test_variables_are_settings() -> None:
         if variable["name"] != "FLYBALL_CONFIG":
             group, _, name = variable["name"].removeprefix("FLYBALL_").lower().partition("__")
             assert hasattr(getattr(Settings(), group), name)
+
+
+def test_keda_objects_get_the_rights_of_our_own() -> None:
+    """What the service may do to flyball.dev objects the component allows on those of keda.sh."""
+    component = BASE.parent / "components" / "watch-keda" / "rights.yaml"
+    role, _ = yaml.safe_load_all(component.read_text())
+    ours = one(DOCUMENTS, "ClusterRole")["rules"]
+    expected = [
+        {**rule, "apiGroups": ["keda.sh"]} for rule in ours if rule["apiGroups"] == ["flyball.dev"]
+    ]
+    assert role["rules"] == expected
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.name)
+def test_overlay_only_adds_to_the_base(overlay: Path) -> None:
+    """Every object of the base is in each overlay, unchanged but for variables, ports, volumes."""
+    ran = subprocess.run(
+        ["kubectl", "kustomize", str(overlay)], capture_output=True, text=True, check=True
+    )
+    theirs = list(yaml.safe_load_all(ran.stdout))
+    for document in DOCUMENTS:
+        if document["kind"] == "Deployment":
+            (container,) = one(theirs, "Deployment")["spec"]["template"]["spec"]["containers"]
+            assert all(variable in container["env"] for variable in CONTAINER["env"])
+            assert container["securityContext"] == CONTAINER["securityContext"]
+        else:
+            assert _sorted(document) in map(_sorted, theirs)
 
 
 def mounted_settings() -> Settings:
