@@ -48,6 +48,11 @@ class Autoscalers:
         self._gone: set[str] = set()
         store.on_change(self._changed)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the cluster has none."""
+        return not self._by_target
+
     def named(self, key: str) -> Autoscaler | None:
         """Return an autoscaler by ``namespace/name``."""
         return self._store.get(key)
@@ -168,7 +173,9 @@ class Adopter:
 
     def _others(self, item: CustomObject) -> list[Autoscaler]:
         """Return the autoscalers in the object's way; who only watches has none."""
-        return [] if is_shadow(item) else self._autoscalers.of(claimed(item))
+        if self._autoscalers.is_empty or is_shadow(item):
+            return []
+        return self._autoscalers.of(claimed(item))
 
     def _may_remove(self, item: CustomObject, other: Autoscaler) -> bool:
         return _is_kedas(item, other) or self._transferred(item) == other.key

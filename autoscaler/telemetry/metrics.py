@@ -44,6 +44,10 @@ OK: Final = "ok"
 """Outcome label of what went well; failures carry the error's reason."""
 
 
+_Series = tuple[Any, tuple[str, ...]]
+"""A metric and its label values."""
+
+
 class MetricLabels(msgspec.Struct, frozen=True, kw_only=True):
     """Which metric of which object.
 
@@ -85,7 +89,9 @@ class Metrics:
     ) -> None:
         self.registry = registry or CollectorRegistry()
         self._keda_names = keda_names
-        self._by_object: dict[tuple[str, str], dict[tuple[Any, tuple[str, ...]], None]] = {}
+        self._by_object: dict[tuple[str, str], dict[_Series, None]] = {}
+        self._children: dict[_Series, Any] = {}
+        self._shown: dict[tuple[str, str], tuple[int, int, bool, bool]] = {}
         self._decided_at: dict[tuple[str, str], float] = {}
         self._declare_objects()
         self._declare_sources()
@@ -259,6 +265,10 @@ class Metrics:
         """Note a decision about an object."""
         self._decided_at[namespace, name] = at
         self._of(self.decisions, namespace, name, outcome).inc()
+        shown = (current, desired, is_active, is_paused)
+        if self._shown.get((namespace, name)) == shown:
+            return
+        self._shown[namespace, name] = shown
         self._of(self.current, namespace, name).set(current)
         self._of(self.desired, namespace, name).set(desired)
         self._of(self.active, namespace, name).set(is_active)
@@ -275,6 +285,7 @@ class Metrics:
         """Note a reconcile that ended in an error; ``reason`` is CamelCase."""
         self._of(self.object_errors, namespace, name, reason).inc()
         self._of(self.ready, namespace, name).set(0)
+        self._shown.pop((namespace, name), None)
         if self._keda_names:
             self._of(self.keda_object_errors, namespace, name).inc()
 
@@ -287,7 +298,7 @@ class Metrics:
 
     def read(self, labels: MetricLabels, value: float, *, is_active: bool) -> None:
         """Note a good reading."""
-        self.readings.labels(labels.scaler, OK).inc()
+        self._child((self.readings, (labels.scaler, OK))).inc()
         of = (labels.namespace, labels.name, labels.metric, labels.scaler)
         self.series(self.values, labels.owner, of).set(value)
         if self._keda_names:
@@ -296,7 +307,7 @@ class Metrics:
 
     def reading_failed(self, labels: MetricLabels, reason: str) -> None:
         """Note a failed reading; the last good value stays exposed."""
-        self.readings.labels(labels.scaler, reason).inc()
+        self._child((self.readings, (labels.scaler, reason))).inc()
         if self._keda_names:
             self._keda(self.keda_reading_errors, labels).inc()
 
@@ -313,7 +324,10 @@ class Metrics:
         """Remove all series of a deleted object."""
         owner = owner_of(namespace, name, kind)
         self._decided_at.pop(owner, None)
+        if kind == SCALED_OBJECT:
+            self._shown.pop((namespace, name), None)
         for metric, values in self._by_object.pop(owner, {}):
+            self._children.pop((metric, values), None)
             metric.remove(*values)
 
     def expose(self) -> bytes:
@@ -322,8 +336,16 @@ class Metrics:
 
     def series(self, metric: Any, owner: tuple[str, str], values: tuple[str, ...]) -> Any:
         """Return the series of a metric with these labels; it is removed with its owner."""
-        self._by_object.setdefault(owner, {})[metric, values] = None
-        return metric.labels(*values)
+        key: _Series = (metric, values)
+        self._by_object.setdefault(owner, {})[key] = None
+        return self._child(key)
+
+    def _child(self, key: _Series) -> Any:
+        # labels() checks and locks each time: a dozen calls cost more than the decision they tell.
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = key[0].labels(*key[1])
+        return child
 
     def _of(self, metric: Any, namespace: str, name: str, *more: str) -> Any:
         return self.series(metric, owner_of(namespace, name), (namespace, name, *more))
