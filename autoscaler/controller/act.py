@@ -11,7 +11,7 @@ from autoscaler.controller.binding import Binding
 from autoscaler.controller.journal import Entry, Outcome
 from autoscaler.controller.objects import key_for
 from autoscaler.controller.observe import observe, unreadable
-from autoscaler.controller.status import rejected, signature, status_of
+from autoscaler.controller.status import outline_of, rejected, status_of
 from autoscaler.controller.status_writer import StatusWriter
 from autoscaler.controller.targets import Targets
 from autoscaler.controller.tracked import Tracked
@@ -115,12 +115,21 @@ class Actor:
     ) -> None:
         """Write what changed, at once if it is important, else rarely."""
         decision = entry.decision
-        status = status_of(tracked, binding, decision, memory)
-        important = signature(conditions, status)
+        # Everything a status is made of but times and counters: building it costs as much as a
+        # decision, and mostly for nothing.
+        important = (
+            outline_of(conditions),
+            binding,
+            tracked.item.metadata.generation,
+            tracked.original_replicas,
+            decision.desired_replicas,
+            decision.active_triggers,
+        )
         now = self._clock.monotonic()
         is_due = now - tracked.status_at >= self._status_seconds
         if important == tracked.status_signature and not is_due:
             return
+        status = status_of(tracked, binding, decision, memory)
         if decision.is_rescale:
             status["lastDecision"] = {
                 "time": timestamp(decision.at),

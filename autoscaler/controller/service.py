@@ -313,7 +313,7 @@ class Service:
         self._supervisor.on_stop(self._queue.close)
         self._supervisor.on_stop(self._snapshots.stop_waiting)
         self._supervisor.on_close("http", self._http.close)
-        self._supervisor.on_close("events", self._flush)
+        self._supervisor.on_close("last-words", self._flush)
         self._supervisor.on_close("snapshots", self._keep)
 
     def _object_changed(self, key: str, old: CustomObject | None, new: CustomObject | None) -> None:
@@ -481,12 +481,17 @@ class Service:
         return {item.metadata.uid for store in stores for item in store}
 
     async def _keep(self) -> None:
+        """Write the memories: with them the next service decides as this one would."""
         async with asyncio.timeout(LAST_WORDS_SECONDS):
             await self._snapshots.flush()
 
     async def _flush(self) -> None:
-        """Write the last words: a status holds what the next service has to know."""
-        async with asyncio.timeout(LAST_WORDS_SECONDS):
-            await self._statuses.flush()
-            await self._jobs.statuses.flush()
-            await self._recorder.flush()
+        """Write the statuses and events that wait, as many as there is time for."""
+        try:
+            async with asyncio.timeout(LAST_WORDS_SECONDS), asyncio.TaskGroup() as group:
+                group.create_task(self._statuses.flush())
+                group.create_task(self._jobs.statuses.flush())
+                group.create_task(self._recorder.flush())
+        except TimeoutError:
+            # What decides the future is in the memories, which were written before.
+            log.info("last_words_cut_short", seconds=LAST_WORDS_SECONDS)

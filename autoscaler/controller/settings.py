@@ -40,7 +40,7 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     grace_seconds: float = 10.0
     refresh_seconds: float = 60.0
     retry_seconds: float = 10.0
-    status_seconds: float = 30.0
+    status_seconds: float = 120.0
     event_repeat_seconds: float = 300.0
     resource_metrics_seconds: float = 15.0
     journal_length: int = 20

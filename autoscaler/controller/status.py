@@ -106,6 +106,13 @@ def status_of(
     return {name: value for name, value in status.items() if matters(tracked, name, value)}
 
 
+def outline_of(conditions: tuple[Condition, ...]) -> tuple[tuple[str, str, str], ...]:
+    """Return what of the conditions has to be written without delay when it changes."""
+    return tuple(
+        (c.type, c.status, c.reason if c.type in KEDA_CONDITIONS else "") for c in conditions
+    )
+
+
 def signature(conditions: tuple[Condition, ...], status: Mapping[str, Any]) -> object:
     """Return what has to be written without delay when it changes.
 
@@ -113,9 +120,7 @@ def signature(conditions: tuple[Condition, ...], status: Mapping[str, Any]) -> o
     wait.
     """
     return (
-        tuple(
-            (c.type, c.status, c.reason if c.type in KEDA_CONDITIONS else "") for c in conditions
-        ),
+        outline_of(conditions),
         repr(
             {
                 name: value
