@@ -76,7 +76,7 @@ def scaled_job_problems(obj: ScaledJob) -> list[Problem]:
     if not obj.spec.job_target_ref.get("template"):
         where = _SPEC / "jobTargetRef" / "template"
         problems.append(required(where, "needs a pod template to create jobs from"))
-    loose = list(_check_job_words(obj))
+    loose = [*_check_job_triggers(obj), *_check_job_words(obj)]
     return problems + [_as_warning(p) if obj.is_keda else p for p in loose]
 
 
@@ -253,6 +253,13 @@ def behavior_of(obj: ScaledObject) -> dict[str, Any] | None:
     """Return the behavior block as written, None when there is none."""
     behavior = obj.hpa_config.behavior if obj.hpa_config else None
     return behavior.model_dump(by_alias=True, exclude_none=True) if behavior else None
+
+
+def _check_job_triggers(obj: ScaledJob) -> Iterator[Problem]:
+    for index, trigger in enumerate(obj.spec.triggers):
+        if trigger.is_pod_resource:
+            what = f"{trigger.type} measures the replicas of a scale target, which jobs are not"
+            yield forbidden(_SPEC / "triggers" / index / "type", what)
 
 
 def _check_job_words(obj: ScaledJob) -> Iterator[Problem]:

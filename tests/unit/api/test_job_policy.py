@@ -104,6 +104,14 @@ def test_adopted_jobs_fall_back_where_keda_does(strategy: dict[str, str]) -> Non
         _policy({"scalingStrategy": strategy})
 
 
+def test_usage_of_pods_is_no_queue() -> None:
+    """Cpu and memory triggers are refused in our ScaledJobs and ignored in KEDA's."""
+    cpu = {"triggers": [{"type": "cpu", "metadata": {"value": "60"}}]}
+    assert parse_object(scaled_job(cpu, api_version=KEDA)) is not None
+    with pytest.raises(InvalidObject, match=r"spec\.triggers\[0\]\.type"):
+        parse_object(scaled_job(cpu))
+
+
 def test_adopted_jobs_keep_kedas_bounds() -> None:
     """A minimum above the maximum is the maximum."""
     policy = _policy({"minReplicaCount": 9, "maxReplicaCount": 5}, api_version=KEDA)
