@@ -57,6 +57,7 @@ demo: $(INSTALLED) ## Controller and embedded cluster under a day of load, live,
 bench: $(INSTALLED) servers ## Benchmarks: ratios against a named baseline of the same run
 	$(BIN)/python benchmarks/decide.py
 	$(BIN)/python benchmarks/grouped_reads.py
+	$(BIN)/python benchmarks/webhook.py
 	$(BIN)/python benchmarks/many_objects.py
 
 crds: $(INSTALLED) ## Write deploy/crds from the API models

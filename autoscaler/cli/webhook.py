@@ -17,7 +17,7 @@ from autoscaler.settings import Settings, WebhookSettings
 from autoscaler.web.admission import Admission, AdmissionLimits
 from autoscaler.web.admission_cluster import ClusterFacts
 from autoscaler.web.admission_rules import Reviewer
-from autoscaler.web.admission_server import WebhookServer
+from autoscaler.web.admission_server import CertificateTimes, WebhookServer
 from autoscaler.web.certificate_sources import (
     CertificateFolder,
     CertificateSecret,
@@ -32,6 +32,7 @@ def add_webhook(
     client: KubeClient,
     registry: ScalerRegistry,
     clock: Clock,
+    times: CertificateTimes | None = None,
 ) -> WebhookServer:
     """Run the webhook with the service.
 
@@ -42,6 +43,7 @@ def add_webhook(
             server in a second.
         registry: The trigger types.
         clock: Wall time.
+        times: How often to look after the certificate.
 
     Raises:
         ConfigError: It cannot make its own certificate.
@@ -63,6 +65,7 @@ def add_webhook(
         rng=rng,
         host=chosen.host,
         port=chosen.port,
+        times=times,
     )
     service.add_task("webhook-watches", cluster.run)
     service.add_task("webhook", server.run)

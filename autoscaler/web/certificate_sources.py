@@ -158,6 +158,7 @@ class CertificateSecret:
         self._configuration = configuration
         self._names = names
         self._clock = clock
+        self._authorities_pem = b""
 
     async def current(self) -> Serving:
         """Return the certificate, renewed if that is due.
@@ -173,7 +174,8 @@ class CertificateSecret:
                 await self._renew(stored)
                 continue
             assert stored is not None
-            is_trusted = await self._publish(stored.data[AUTHORITIES])
+            self._authorities_pem = stored.data[AUTHORITIES]
+            is_trusted = await self._publish(self._authorities_pem)
             return msgspec.structs.replace(serving, is_trusted=is_trusted)
         raise Conflict(
             f'Secret "{self._namespace}/{self._secret}": changed by others {WRITE_ATTEMPTS} times'
@@ -199,7 +201,8 @@ class CertificateSecret:
     async def _renew(self, stored: Secret | None) -> None:
         at = self._clock.now()
         issued = self._certificates.issue(self._names, at)
-        known = stored.data.get(AUTHORITIES, b"") if stored else b""
+        # Where the Secret was emptied, what is being served stays trusted all the same.
+        known = (stored.data.get(AUTHORITIES) if stored else None) or self._authorities_pem
         data = {
             CERTIFICATE: issued.certificate_pem,
             KEY: issued.key_pem,

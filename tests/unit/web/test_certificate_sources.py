@@ -160,6 +160,18 @@ async def test_a_certificate_is_renewed_in_time_and_the_old_one_stays_trusted(wo
     assert old["ca.crt"] in bundle
 
 
+async def test_an_emptied_secret_leaves_what_is_served_trusted(world: World) -> None:
+    """A replica remembers the authority it serves under and keeps it in the new bundle."""
+    world.install()
+    source = world.source()
+    first = await source.current()
+    world.store_secret({})
+    second = await source.current()
+    assert not second.is_same(first)
+    (bundle,) = world.bundles()
+    assert inspect(first.certificate_pem, first.key_pem, bundle).is_trusted
+
+
 @pytest.mark.parametrize("damage", ["tls.crt", "tls.key", "ca.crt"])
 async def test_a_damaged_secret_is_made_anew(world: World, damage: str) -> None:
     """Garbage, a missing entry or a foreign authority is repaired, not served."""
