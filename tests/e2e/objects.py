@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from autoscaler.errors import KubeError, NotFound
+from autoscaler.errors import ConfigError, KubeError, NotFound
 from autoscaler.kube.resources import Discovery
 from autoscaler.kube.transport import KubeClient
 
@@ -79,6 +79,22 @@ class Objects:
             await self._send("DELETE", path)
         except NotFound:
             return
+
+    async def delete_ours(self) -> None:
+        """Delete the namespace's objects of our kinds, whether or not a service runs to let them go.
+
+        What a namespace takes seconds to empty must not keep the next test's service busy.
+        """
+        for kind in ("ScaledObject", "ScaledJob"):
+            try:
+                found = await self.find(FLYBALL, kind)
+            except (ConfigError, NotFound):
+                continue
+            for one in found:
+                name = one["metadata"]["name"]
+                if one["metadata"].get("finalizers"):
+                    await self.patch(FLYBALL, kind, name, {"metadata": {"finalizers": None}})
+                await self.delete(FLYBALL, kind, name)
 
     async def path(self, body: dict[str, Any], name: str | None) -> str:
         """Return the path of an object, or with no name of its collection."""
@@ -185,4 +201,5 @@ async def own_namespace(client: KubeClient) -> AsyncIterator[Objects]:
         await until("the namespace has its service account", has_account)
         yield objects
     finally:
+        await objects.delete_ours()
         await objects._send("DELETE", f"{collection}/{objects.namespace}")
