@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from autoscaler.kube.transport import KubeClient, TransportLimits
     from autoscaler.settings import Settings
+    from autoscaler.telemetry.metrics import Metrics
 
 
 def run(
