@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from autoscaler.errors import Forbidden, Unreachable
+from autoscaler.errors import Forbidden, KubeError, Unreachable
 from autoscaler.kube.autoscalers import AUTOSCALERS, Autoscaler, decode_autoscaler
 from autoscaler.kube.codec import (
     CustomObject,
@@ -95,9 +95,10 @@ class Watches:
             self._start(self._jobs)
         return self._jobs.store
 
-    def trouble(self, resource: Resource) -> str:
-        """Return why a watched resource may have changed without our knowing, else nothing."""
-        return self._reflectors[resource].stats.failing
+    def trouble(self, resource: Resource) -> KubeError | None:
+        """Return why a watched resource may have changed without our knowing, else None."""
+        stats = self._reflectors[resource].stats
+        return stats.last_failure if stats.failing else None
 
     def is_listed(self, resource: Resource) -> bool:
         """Whether a watched resource has been listed; raises Forbidden when it must not be."""

@@ -124,7 +124,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         has_begun: One of its pods runs or has succeeded, whether or not it is among ``pods``.
         begun_at: Since when we know that it has begun, epoch seconds; None = for long.
         ended_at: Since when we know that it has finished or is gone; None = for long.
-        is_leaving: Deleted, but not gone yet; there is nothing more to delete.
+        is_leaving: Not to be deleted: it is on its way out already, or somebody else's to delete.
         is_gone: It no longer exists and counts for older readings only.
     """
 

@@ -10,7 +10,7 @@ import msgspec
 
 from autoscaler.core.jobs import JobPod
 from autoscaler.errors import Conflict, KubeError, NotFound, shorten
-from autoscaler.kube.codec import ObjectMeta, SlimMeta, decode_list
+from autoscaler.kube.codec import ObjectMeta, OwnerReference, SlimMeta, decode_list
 from autoscaler.kube.resources import JOBS, PODS
 from autoscaler.kube.scale import FIELD_MANAGER
 from autoscaler.kube.transport import KubeClient
@@ -48,9 +48,21 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
         return created.timestamp() if created else 0.0
 
     def belongs_to(self, name: str) -> bool:
-        """Whether the ScaledJob ``name`` may count it: no other controller made it."""
-        controller = next((o for o in self.metadata.owner_references if o.controller), None)
+        """Whether the ScaledJob ``name`` counts it: no other kind of controller made it."""
+        controller = self._controller
         return controller is None or (controller.kind == "ScaledJob" and controller.name == name)
+
+    def is_deletable_by(self, uid: str) -> bool:
+        """Whether it is the ScaledJob's own, or nobody's, and not one of a namesake's.
+
+        A ScaledJob created anew, or in another API group, counts the jobs of its namesake, because
+        they take the same work; deleting them is up to the namesake.
+        """
+        return self._controller is None or self._controller.uid == uid
+
+    @property
+    def _controller(self) -> OwnerReference | None:
+        return next((o for o in self.metadata.owner_references if o.controller), None)
 
 
 class _Wire(msgspec.Struct, frozen=True, rename="camel"):

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
-from autoscaler.api.annotations import JOB_EXCLUDED_LABELS, PAUSED
+from autoscaler.api.annotations import ADOPT, JOB_EXCLUDED_LABELS, PAUSED
+from autoscaler.controller.objects import WatchKeda
 from autoscaler.demo.apierrors import ApiError
 from autoscaler.demo.cluster import EmbeddedCluster
 from autoscaler.demo.faults import FaultRates
 from autoscaler.kube.jobs import GENERATION, NAME_LABEL
-from tests.integration.queue_work import NAME, Jobs, status_of, template
-from tests.integration.world import running
+from tests.integration.queue_work import NAME, Jobs, template
+from tests.integration.world import QUICK, running
 from tests.servers import RedisServer
 
 pytestmark = pytest.mark.real("redis-server")
@@ -168,6 +170,7 @@ async def test_a_failed_list_later_on_holds_creation(redis_server: RedisServer) 
         for verb in ("list", "watch"):
             cluster.faults.deny(verb, "jobs")
         await world.until(lambda: "cannot be listed" in jobs.explained()["why"])
+        await world.until(lambda: "cannot list" in jobs.condition("Ready")[2])
         jobs.push(5)
         await jobs.polls()
         assert len(jobs.created) == 2
@@ -175,6 +178,7 @@ async def test_a_failed_list_later_on_holds_creation(redis_server: RedisServer) 
         for verb in ("list", "watch"):
             cluster.faults.permit(verb, "jobs")
         await world.until(lambda: len(jobs.created) == 7, 40)
+        await world.until(lambda: jobs.condition("Ready")[0] == "True")
 
 
 async def test_a_refused_creation_is_told_and_tried_again(redis_server: RedisServer) -> None:
@@ -237,8 +241,6 @@ async def test_rollout_leaves_running_jobs_unless_told(
             assert (jobs.deleted, set(jobs.created)) == ([], old)
             jobs.push(1)
             await world.until(lambda: len(jobs.created) == 4)
-        newest = max(jobs.all(), key=lambda job: int(job["metadata"]["uid"] in old))
-        assert newest["metadata"]["annotations"][GENERATION] in {"1", "2"}
         new = [job for job in jobs.all() if job["metadata"]["name"] not in old]
         assert {job["metadata"]["annotations"][GENERATION] for job in new} == {"2"}
 
@@ -303,6 +305,7 @@ async def test_status_and_job_carry_what_users_look_for(redis_server: RedisServe
         )
         await world.until(lambda: len(jobs.begun()) == 2)
         await world.until(lambda: jobs.condition("Active")[0] == "False")
+        await world.until(lambda: "lastDecision" in jobs.status())
         job = jobs.all()[0]
         assert job["metadata"]["labels"] == {
             "app.kubernetes.io/name": NAME,
@@ -378,4 +381,61 @@ async def test_an_invalid_template_is_named(redis_server: RedisServer) -> None:
         assert "spec.jobTargetRef.template" in jobs.condition("Ready")[2]
         jobs.edit(jobTargetRef={"template": template()})
         await world.until(lambda: len(jobs.created) == 1)
-        assert status_of(world.get("ScaledJob", NAME))["observedGeneration"] == 2
+        await world.until(lambda: jobs.status().get("observedGeneration") == 2)
+
+
+@pytest.mark.parametrize("is_adopted", [True, False])
+async def test_scaled_jobs_of_keda_are_adopted_where_that_is_wished(
+    redis_server: RedisServer, *, is_adopted: bool
+) -> None:
+    """Adopted objects get their jobs and keep KEDA's rollout; others are KEDA's alone."""
+    settings = msgspec.structs.replace(QUICK, watch_keda=WatchKeda.ANNOTATED)
+    async with running(settings) as world:
+        jobs = Jobs(world, redis_server)
+        jobs.push(2)
+        annotations = {ADOPT: "true"} if is_adopted else {}
+        jobs.define(api="keda.sh/v1alpha1", metadata={"annotations": annotations})
+        if not is_adopted:
+            await asyncio.sleep(2.0)
+            assert (jobs.created, world.service.objects()) == ([], [])
+            return
+        await world.until(lambda: len(jobs.begun()) == 2)
+        old = set(jobs.created)
+        assert jobs.all()[0]["metadata"]["ownerReferences"][0]["apiVersion"] == "keda.sh/v1alpha1"
+
+        def change(value: dict[str, Any]) -> None:
+            value["spec"]["maxReplicaCount"] = 50
+
+        world.edit("ScaledJob", NAME, change, api="keda.sh/v1alpha1")
+        await world.until(lambda: set(jobs.deleted) == old)
+        await world.until(lambda: len(jobs.begun()) == 2)
+        assert jobs.explained()["apiVersion"] == "keda.sh/v1alpha1"
+
+
+async def test_jobs_of_a_namesake_count_but_are_not_deleted(redis_server: RedisServer) -> None:
+    """While KEDA's object of the same name has jobs on the same queue, no further ones are made."""
+    async with running() as world:
+        jobs = Jobs(world, redis_server)
+        world.create("ScaledJob", NAME, api="keda.sh/v1alpha1", spec={})
+        theirs = world.get("ScaledJob", NAME, api="keda.sh/v1alpha1")["metadata"]["uid"]
+        owner = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledJob", "name": NAME}
+        pods = template()
+        pods["spec"]["restartPolicy"] = "Never"
+        for number in range(3):
+            world.create(
+                "Job",
+                f"theirs-{number}",
+                api="batch/v1",
+                metadata={
+                    "labels": {NAME_LABEL: NAME},
+                    "annotations": {GENERATION: "7"},
+                    "ownerReferences": [{**owner, "uid": theirs, "controller": True}],
+                },
+                spec={"template": pods},
+            )
+        jobs.push(3)
+        jobs.define(rollout={"strategy": "immediate"})
+        await world.until(lambda: len(jobs.begun()) == 3)
+        await world.until(lambda: bool(world.service.objects()))
+        await jobs.polls()
+        assert (len(jobs.created), jobs.deleted) == (3, [])

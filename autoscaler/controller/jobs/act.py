@@ -30,7 +30,7 @@ from autoscaler.controller.status_writer import StatusWriter
 from autoscaler.core.explain_jobs import explain_jobs
 from autoscaler.core.jobs import Job, JobDecision, decide_jobs
 from autoscaler.core.model import Reading
-from autoscaler.errors import KubeError
+from autoscaler.errors import Forbidden, KubeError
 from autoscaler.kube.jobs import pods_of_jobs
 from autoscaler.kube.transport import KubeClient
 from autoscaler.runtime.clock import Clock
@@ -83,7 +83,7 @@ class JobActor:
         tracked: TrackedJob,
         binding: JobBinding,
         readings: Mapping[str, Reading],
-        trouble: str,
+        trouble: KubeError | None,
     ) -> JobEntry:
         """Decide on what is known and do it.
 
@@ -95,7 +95,7 @@ class JobActor:
         """
         meta = tracked.item.metadata
         owner = (meta.namespace, meta.name)
-        jobs = self._ledger.jobs(owner, oldest_reading(readings))
+        jobs = self._ledger.jobs(owner, oldest_reading(readings), uid=meta.uid)
         jobs, pod_error = await self._with_pods(binding, owner, jobs)
         seen = observe_jobs(
             binding,
@@ -103,8 +103,11 @@ class JobActor:
             jobs,
             tracked.unsettled,
             self._clock.now(),
-            list_error=trouble or pod_error or None,
+            list_error=str(trouble) if trouble else pod_error or None,
         )
+        if isinstance(trouble, Forbidden):
+            # Unlike an API server that is away for a moment, this is the user's to change.
+            tracked.refusal = str(trouble)
         before = tracked.memory.conditions
         decision, tracked.memory = decide_jobs(binding.policy, tracked.memory, seen)
         entry = await self._carry_out(tracked, binding, owner, decision)

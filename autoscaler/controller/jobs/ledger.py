@@ -57,16 +57,17 @@ class JobLedger:
         if self._gone.pop(owner, None):
             self._drop_gone(owner, None)
 
-    def jobs(self, owner: Owner, read_at: float | None = None) -> list[Job]:
+    def jobs(self, owner: Owner, read_at: float | None = None, *, uid: str = "") -> list[Job]:
         """Return the jobs of a ScaledJob, gone ones included as long as a reading is older.
 
         Args:
             owner: Whose.
+            uid: Of the ScaledJob; jobs of a namesake are not its to delete.
             read_at: When the oldest of its readings was taken, epoch seconds.
         """
         if read_at is not None and self._gone.get(owner):
             self._drop_gone(owner, read_at)
-        return [_job(known) for known in self._of(owner)]
+        return [_job(known, uid) for known in self._of(owner)]
 
     def view(self, owner: Owner, name: str) -> JobView | None:
         """Return a job as stored."""
@@ -147,8 +148,9 @@ def _is_same(old: JobView, new: JobView) -> bool:
     return old.metadata.uid == new.metadata.uid and _owner_of(old) == _owner_of(new)
 
 
-def _job(known: _Known) -> Job:
+def _job(known: _Known, uid: str) -> Job:
     view = known.view
+    is_leaving = known.is_deleted or view.metadata.deletion_timestamp is not None
     return Job(
         name=view.metadata.name,
         outcome=view.outcome,
@@ -158,6 +160,6 @@ def _job(known: _Known) -> Job:
         has_begun=view.has_begun,
         begun_at=known.begun_at,
         ended_at=known.ended_at,
-        is_leaving=known.is_deleted or view.metadata.deletion_timestamp is not None,
+        is_leaving=is_leaving or not view.is_deletable_by(uid),
         is_gone=known.is_gone,
     )

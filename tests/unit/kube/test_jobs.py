@@ -82,6 +82,14 @@ def test_a_job_made_by_something_else_does_not_belong_to_a_scaled_job() -> None:
     )
 
 
+def test_jobs_of_a_namesake_are_not_deletable() -> None:
+    """Only a ScaledJob's own jobs, and nobody's, are its to delete."""
+    owner = {"kind": "ScaledJob", "name": "mail", "uid": "x", "controller": True}
+    assert view().is_deletable_by("x")
+    assert view(ownerReferences=[owner]).is_deletable_by("x")
+    assert not view(ownerReferences=[owner]).is_deletable_by("y")
+
+
 async def test_creating_and_reading_a_job(connected: Connected) -> None:
     """What was created is returned as stored; a job that is not there is None, not an error."""
     async with connected(
