@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,10 @@ import yaml
 
 from autoscaler.errors import NotFound
 from autoscaler.kube.transport import KubeClient, TransportLimits
+from tests.deploy.rights import refused
+from tests.e2e.controlplane import ControlPlane
 from tests.e2e.fixtures import Cluster
+from tests.e2e.live import account_of_the_service
 from tests.e2e.objects import Objects, own_namespace, until
 
 CRD_FOLDER = Path(__file__).parents[2] / "deploy" / "crds"
@@ -59,6 +63,26 @@ async def objects(client: KubeClient, definitions: None) -> AsyncIterator[Object
     """An empty namespace on a cluster that knows our kinds."""
     async with own_namespace(client) as empty:
         yield empty
+
+
+@pytest.fixture
+async def service_kubeconfig(
+    request: pytest.FixtureRequest, cluster: Cluster, objects: Objects
+) -> AsyncIterator[Path]:
+    """For the service under test: with the rights of ``deploy/kustomize/base`` and no others.
+
+    Indirect parameters name components whose rights come on top. A request that is refused fails
+    the test. On a cluster of the user's the service is that user.
+    """
+    if not isinstance(cluster, ControlPlane):
+        yield cluster.kubeconfig()
+        return
+    components = getattr(request, "param", ())
+    user, kubeconfig = await account_of_the_service(cluster, objects, *components)
+    mark = cluster.audit_mark()
+    yield kubeconfig
+    events = await asyncio.to_thread(cluster.audit_events, user=user, since=mark)
+    assert refused(events) == []
 
 
 async def _is_served(client: KubeClient, spec: dict[str, Any]) -> bool:

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from autoscaler.kube.transport import KubeClient
 from tests.deploy.kustomize import BASE, Document, render
 from tests.e2e.controlplane import ControlPlane
@@ -16,6 +18,7 @@ from tests.e2e.objects import Objects, until
 NAMESPACE = "flyball-system"
 ACCOUNT = "flyball"
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
+COMPONENTS = BASE.parent / "components"
 DOCUMENTS = render(BASE)
 ROLE_KINDS = {"ClusterRole", "Role"}
 BINDING_KINDS = {"ClusterRoleBinding", "RoleBinding"}
@@ -30,7 +33,8 @@ async def apply_base(client: KubeClient) -> list[tuple[Document, dict[str, Any]]
     """
     objects = Objects(client)
     applied = [(document, await objects.apply(document)) for document in DOCUMENTS]
-    await until("the account has its rights", partial(_has_rights, client, USER, NAMESPACE))
+    known = partial(_has_rights, client, ROLES, USER, NAMESPACE)
+    await until("the account has its rights", known)
     return applied
 
 
@@ -39,13 +43,22 @@ async def account_kubeconfig(plane: ControlPlane) -> Path:
     return await asyncio.to_thread(plane.account_kubeconfig, NAMESPACE, ACCOUNT)
 
 
-async def grant(objects: Objects, account: str) -> None:
-    """Give an account in the objects' namespace the rights that the base gives to its own."""
+async def grant(objects: Objects, account: str, *components: str) -> None:
+    """Give an account in the objects' namespace the rights that the base gives to its own.
+
+    Args:
+        objects: With the rights to give some.
+        account: Made if need be.
+        components: Kustomize components whose rights come on top.
+    """
     space = objects.namespace
+    documents = list(DOCUMENTS)
+    for component in components:
+        documents += yaml.safe_load_all((COMPONENTS / component / "rights.yaml").read_text())
     await objects.apply(
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account}}
     )
-    for document in DOCUMENTS:
+    for document in documents:
         if document["kind"] not in ROLE_KINDS | BINDING_KINDS:
             continue
         body = copy.deepcopy(document)
@@ -57,12 +70,14 @@ async def grant(objects: Objects, account: str) -> None:
             body["subjects"] = [{"kind": "ServiceAccount", "name": account, "namespace": space}]
         await objects.apply(body)
     user = f"system:serviceaccount:{space}:{account}"
-    await until("the account has its rights", partial(_has_rights, objects.client, user, space))
+    roles = [document for document in documents if document["kind"] in ROLE_KINDS]
+    known = partial(_has_rights, objects.client, roles, user, space)
+    await until("the account has its rights", known)
 
 
-async def _has_rights(client: KubeClient, user: str, space: str) -> bool:
+async def _has_rights(client: KubeClient, roles: list[Document], user: str, space: str) -> bool:
     """Tell whether the API server knows of the bindings already; it learns of them by watching."""
-    for role in ROLES:
+    for role in roles:
         for rule in role["rules"]:
             within = space if role["kind"] == "Role" else ""
             if not await _may(client, user, rule, within):

@@ -21,14 +21,16 @@ QUICK = ControllerSettings(
 )
 
 
-async def account_of_the_service(plane: ControlPlane, objects: Objects) -> tuple[str, Path]:
-    """Make a service account with the rights of ``deploy/kustomize/base``.
+async def account_of_the_service(
+    plane: ControlPlane, objects: Objects, *components: str
+) -> tuple[str, Path]:
+    """Make a service account with the rights of ``deploy/kustomize/base`` and of some components.
 
     Returns:
         The account's user name, and its kubeconfig.
     """
     namespace, name = objects.namespace, "flyball"
-    await grant(objects, name)
+    await grant(objects, name, *components)
     kubeconfig = await asyncio.to_thread(plane.account_kubeconfig, namespace, name)
     return f"system:serviceaccount:{namespace}:{name}", kubeconfig
 

@@ -7,6 +7,7 @@ import base64
 import copy
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,7 +23,6 @@ from autoscaler.kube.autoscalers import AUTOSCALERS
 from autoscaler.kube.transport import KubeClient
 from tests.e2e.conftest import CRD_FOLDER
 from tests.e2e.controlplane import ControlPlane
-from tests.e2e.fixtures import Cluster
 from tests.e2e.live import QUICK, account_of_the_service, running
 from tests.e2e.objects import FLYBALL, PAUSE_IMAGE, Objects, until
 
@@ -148,7 +148,7 @@ async def test_autoscaler_is_taken_over_without_a_jump(
     assert [(e.verb, e.request_uri) for e in events if e.is_forbidden] == []
 
 
-async def test_gitops_sees_no_drift(cluster: Cluster, objects: Objects) -> None:
+async def test_gitops_sees_no_drift(service_kubeconfig: Path, objects: Objects) -> None:
     """What Git does not say stays; what it said once is ours, through the scale subresource.
 
     An API server notes an owner of the replicas only where somebody owned them before.
@@ -170,7 +170,7 @@ async def test_gitops_sees_no_drift(cluster: Cluster, objects: Objects) -> None:
     silent["metadata"]["name"] = "silent"
     await objects.apply(with_count)
     await objects.apply(silent)
-    async with running(cluster.kubeconfig()):
+    async with running(service_kubeconfig):
         for name in ("web", "silent"):
             await objects.scale_on(name, cron())
             await until("three are asked for", partial(asked, objects, 3, name))
@@ -341,8 +341,9 @@ async def keda_definitions(client: KubeClient) -> AsyncIterator[None]:
             await objects.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", name)
 
 
+@pytest.mark.parametrize("service_kubeconfig", [["watch-keda"]], indirect=True, ids=[""])
 async def test_object_of_keda_is_taken_over_with_its_autoscaler(
-    cluster: Cluster, objects: Objects, keda_definitions: None
+    service_kubeconfig: Path, objects: Objects, keda_definitions: None
 ) -> None:
     """Beside our own objects; KEDA's autoscaler goes with the annotation, its finalizer stays."""
     settings = msgspec.structs.replace(QUICK, watch_keda=WatchKeda.ANNOTATED)
@@ -363,7 +364,7 @@ async def test_object_of_keda_is_taken_over_with_its_autoscaler(
     made = autoscaler("keda-hpa-theirs", "theirs")
     made["metadata"]["ownerReferences"] = [reference]
     await objects.create(made)
-    async with running(cluster.kubeconfig(), settings):
+    async with running(service_kubeconfig, settings):
         await objects.scale_on("ours", cron(5))
         await until("ours is scaled", partial(asked, objects, 5, "ours"))
         assert await objects.replicas("theirs") == 2

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from autoscaler.kube.jobs import GENERATION, NAME_LABEL
 from tests.e2e.controlplane import AuditEvent, ControlPlane
-from tests.e2e.fixtures import Cluster
 from tests.e2e.live import account_of_the_service, running
 from tests.e2e.objects import FLYBALL, PAUSE_IMAGE, Objects, until
 from tests.servers import RedisServer
@@ -152,7 +152,7 @@ async def test_a_queue_becomes_jobs_that_complete(
     ids=["default", "accurate", "accurate-conditions", "eager", "custom"],
 )
 async def test_strategies_end_at_their_exact_counts(
-    cluster: Cluster,
+    service_kubeconfig: Path,
     objects: Objects,
     redis_server: RedisServer,
     strategy: dict[str, Any],
@@ -160,7 +160,7 @@ async def test_strategies_end_at_their_exact_counts(
 ) -> None:
     """With five items that nobody takes and at most ten jobs, each strategy stops by its rule."""
     push(redis_server, 5)
-    async with running(cluster.kubeconfig()):
+    async with running(service_kubeconfig):
         await define(objects, redis_server, scalingStrategy=strategy, maxReplicaCount=10)
         await until(f"{count} jobs have begun", partial(begun, objects, count))
         await asyncio.sleep(SETTLED_SECONDS)
@@ -168,17 +168,17 @@ async def test_strategies_end_at_their_exact_counts(
 
 
 async def test_restarts_of_the_service_create_no_further_job(
-    cluster: Cluster, objects: Objects, redis_server: RedisServer
+    service_kubeconfig: Path, objects: Objects, redis_server: RedisServer
 ) -> None:
     """Stopped in the middle of creating, and again while jobs start: in the end there are 20."""
     push(redis_server, 20)
-    async with running(cluster.kubeconfig()):
+    async with running(service_kubeconfig):
         await define(objects, redis_server)
         await until("some jobs are there", partial(at_least, objects, 3))
     for _ in range(2):
-        async with running(cluster.kubeconfig()):
+        async with running(service_kubeconfig):
             await until("there are 20 jobs", partial(count_is, objects, 20))
-    async with running(cluster.kubeconfig()):
+    async with running(service_kubeconfig):
         await until("all have begun", partial(begun, objects, 20))
         await asyncio.sleep(SETTLED_SECONDS)
         assert len(await jobs(objects)) == 20
@@ -189,7 +189,8 @@ async def test_a_killed_api_server_makes_no_job_twice(
 ) -> None:
     """Killed while jobs are created, the API server has 20 jobs in the end, not one more."""
     push(redis_server, 20)
-    async with running(control_plane.kubeconfig()):
+    _, kubeconfig = await account_of_the_service(control_plane, objects)
+    async with running(kubeconfig):
         await define(objects, redis_server)
         await until("some jobs are there", partial(at_least, objects, 1))
         await asyncio.to_thread(control_plane.restart_apiserver, down_seconds=DOWN_SECONDS)
@@ -201,11 +202,11 @@ async def test_a_killed_api_server_makes_no_job_twice(
 
 @pytest.mark.parametrize("rollout", [{}, {"strategy": "immediate"}])
 async def test_rollout_leaves_running_jobs_unless_told(
-    cluster: Cluster, objects: Objects, redis_server: RedisServer, rollout: dict[str, str]
+    service_kubeconfig: Path, objects: Objects, redis_server: RedisServer, rollout: dict[str, str]
 ) -> None:
     """A changed spec leaves the jobs of the old one; ``immediate`` replaces them and their pods."""
     push(redis_server, 3)
-    async with running(cluster.kubeconfig()):
+    async with running(service_kubeconfig):
         await define(objects, redis_server, rollout=rollout)
         await until("three jobs have begun", partial(begun, objects, 3))
         before = {job["metadata"]["name"] for job in await jobs(objects)}
@@ -227,11 +228,11 @@ async def test_rollout_leaves_running_jobs_unless_told(
 
 
 async def test_a_deleted_scaled_job_takes_its_jobs_along(
-    cluster: Cluster, objects: Objects, redis_server: RedisServer
+    service_kubeconfig: Path, objects: Objects, redis_server: RedisServer
 ) -> None:
     """The jobs are owned: the garbage collector removes them and their pods."""
     push(redis_server, 2)
-    async with running(cluster.kubeconfig()) as service:
+    async with running(service_kubeconfig) as service:
         await define(objects, redis_server)
         await until("two jobs have begun", partial(begun, objects, 2))
         await objects.delete(FLYBALL, "ScaledJob", NAME)

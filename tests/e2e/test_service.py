@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.controlplane import AuditEvent, ControlPlane
-from tests.e2e.fixtures import Cluster
 from tests.e2e.live import account_of_the_service, running
 from tests.e2e.objects import FLYBALL, Objects, until
 from tests.servers import RedisServer
@@ -47,10 +47,10 @@ def counts_written(events: list[AuditEvent], namespace: str) -> list[int]:
 
 
 async def test_list_drives_pods_from_zero_and_back(
-    cluster: Cluster, objects: Objects, redis_server: RedisServer
+    service_kubeconfig: Path, objects: Objects, redis_server: RedisServer
 ) -> None:
     """50 items become 5 ready pods, an empty list none; status and events tell the story."""
-    async with running(cluster.kubeconfig()):
+    async with running(service_kubeconfig):
         await objects.deploy("worker", 0)
         trigger = jobs_trigger(redis_server, objects)
         await objects.scale_on("worker", trigger, cooldownPeriod=COOLDOWN_SECONDS)
