@@ -159,7 +159,7 @@ async def test_every_bad_object_says_why_and_others_keep_working() -> None:
             assert not missing, f"{name}: {message!r} lacks {missing}"
             assert "hunter2" not in message
             assert world.replicas(name) == 2, name
-        assert world.condition("good")[0] == "True"
+        await world.until(lambda: world.condition("good")[0] == "True")
         told = ("ScaledObjectCheckFailed", world.condition("unknown-type")[2])
         await world.until(lambda: told in world.events("unknown-type"))
 
