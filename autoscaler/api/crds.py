@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import yaml
 from pydantic import BaseModel
+from typing_extensions import override
 
 from autoscaler.api.scaledjob import ScaledJob
 from autoscaler.api.scaledobject import DEFAULT_MAX_REPLICAS, ScaledObject
@@ -30,6 +31,15 @@ _DECIDED: Final = ("LastDecision", "date", ".status.lastDecision.time")
 _TRIGGERS: Final = ("Triggers", "string", ".status.triggersTypes")
 _AUTHENTICATIONS: Final = ("Authentications", "string", ".status.authenticationsTypes")
 _AGE: Final = ("Age", "date", ".metadata.creationTimestamp")
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes equal parts out each time: anchors are hard to read and not every tool follows them."""
+
+    @override
+    def ignore_aliases(self, data: object) -> bool:
+        """Say that nothing is ever referred to."""
+        return True
 
 
 def _condition(name: str) -> Column:
@@ -87,7 +97,7 @@ def render_crds() -> dict[str, str]:
     """Return the text of each definition by file name, ``<group>_<plural>.yaml``."""
     return {
         f"{GROUP}_{crd['spec']['names']['plural']}.yaml": _HEADER
-        + yaml.safe_dump(crd, sort_keys=False, width=100, allow_unicode=True)
+        + yaml.dump(crd, Dumper=_Plain, sort_keys=False, width=100, allow_unicode=True)
         for crd in custom_resource_definitions()
     }
 
