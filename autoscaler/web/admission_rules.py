@@ -37,6 +37,8 @@ from autoscaler.errors import KubeError, NotFound
 from autoscaler.plugins import ScalerRegistry
 from autoscaler.web.admission_review import AdmissionRequest
 
+THREADS: Final = 2
+"""Threads that check large objects; those of the event loop are also needed by others."""
 LOOKUP_SECONDS: Final = 2.0
 """Longest time the API server may take to show a target; well below the webhook's own timeout."""
 
@@ -99,6 +101,7 @@ class Reviewer:
         self._is_ours = is_ours
         self._check = partial(check_raw, trigger_check=partial(check_triggers, registry))
         self._used_types: set[str] = set()
+        self._threads = asyncio.Semaphore(THREADS)
 
     async def review(self, request: AdmissionRequest, *, is_large: bool = False) -> Verdict:
         """Return what is wrong with the object of a request.
@@ -135,10 +138,23 @@ class Reviewer:
         if not in_thread and self._used_types.issuperset(types):
             return self._check(raw)
         # The first use of a type imports its driver, which takes long, too.
-        examined = await asyncio.to_thread(self._check, raw)
+        examined = await self._check_in_thread(raw)
         if all(problem.reason is not ProblemReason.NOT_SUPPORTED for problem in examined.problems):
             self._used_types.update(types)
         return examined
+
+    async def _check_in_thread(self, raw: dict[str, Any]) -> Examined:
+        """Check in one of few threads; a review that is given up leaves its thread occupied."""
+        await self._threads.acquire()
+        checking = asyncio.get_running_loop().run_in_executor(None, self._check, raw)
+        checking.add_done_callback(self._checked)
+        return await asyncio.shield(checking)
+
+    def _checked(self, checking: asyncio.Future[Examined]) -> None:
+        self._threads.release()
+        if not checking.cancelled():
+            # Where nobody waits any more, nobody else would look at it.
+            checking.exception()
 
     async def _check_beside(self, obj: ScaledObject, request: AdmissionRequest) -> list[Problem]:
         """Check an object against the others of its namespace."""
@@ -194,7 +210,11 @@ def _softened(problem: Problem) -> Problem:
 
 def _differs(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
     """Whether an update changes anything a rule looks at: not so with finalizers and the like."""
-    return _substance(new) != _substance(old)
+    try:
+        return _substance(new) != _substance(old)
+    except RecursionError:
+        # Nested so deeply that even this fails: its check will say so.
+        return True
 
 
 def _substance(raw: Mapping[str, Any]) -> tuple[object, ...]:

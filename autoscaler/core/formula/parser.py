@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from autoscaler.core.formula.lexer import Token, TokenKind, tokenize
+from autoscaler.core.formula.measure import check_size
 from autoscaler.core.formula.syntax import (
     Binary,
     Call,
@@ -64,11 +65,13 @@ def parse(source: str) -> Node:
     """Return the syntax tree of ``source``.
 
     Raises:
-        FormulaError: The text is no formula, too long or nested too deeply.
+        FormulaError: The text is no formula, too long, too large or nested too deeply.
     """
     if len(source) > SOURCE_LIMIT:
         raise FormulaError(f"the formula is longer than {SOURCE_LIMIT} characters")
-    return _Parser(source).parse()
+    root = _Parser(source).parse()
+    check_size(root, source)
+    return root
 
 
 class _Parser:

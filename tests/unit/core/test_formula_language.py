@@ -377,6 +377,39 @@ def test_formulas_are_bounded() -> None:
     assert compile_formula("(" * 90 + "1" + ")" * 90, ()).evaluate({}) == 1
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "+".join("a" * 800),
+        "a" + "|abs()" * 500,
+        "a" + "[0]" * 1000,
+        "if a > 1 {1} else " * 200 + "{1}",
+        "a < " * 500 + "a",
+    ],
+)
+def test_chains_are_bounded_as_nesting_is(source: str) -> None:
+    """What would need more of Python's stack than there is, is refused when it is written."""
+    with pytest.raises(FormulaError, match="more than 200 operations deep"):
+        compile_formula(source, ("a",))
+
+
+def test_long_chains_work() -> None:
+    """A sum of 199 triggers is no trouble."""
+    assert compile_formula("+".join("a" * 199), ("a",)).evaluate({"a": 1.0}) == 199
+
+
+@pytest.mark.parametrize(
+    ("inner", "step"), [("a > 1", "({} ?: a > 2)"), ("a", "(a < {} < 5 ? 1 : 2)")]
+)
+def test_shorthands_that_multiply_are_bounded(inner: str, step: str) -> None:
+    """Operands that are used twice double with each level; forty levels would never end."""
+    source = inner
+    for _ in range(40):
+        source = step.format(source)
+    with pytest.raises(FormulaError, match="takes more than 10000 operations"):
+        compile_formula(source, ("a",))
+
+
 def test_formulas_are_compared_by_what_they_say() -> None:
     """Policies are compared to find out whether something changed; formulas must be comparable."""
     first, same = compile_formula("a + b", NAMES), compile_formula("a + b", NAMES)

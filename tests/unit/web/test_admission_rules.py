@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from tests.webhook_cases import (
     Manifest,
     autoscaler,
     limit_range,
+    scaled_job,
     scaled_object,
     workload,
 )
@@ -371,3 +374,55 @@ async def test_objects_of_any_shape_get_a_verdict(spec: Any) -> None:
     manifest = {**scaled_object(), "spec": spec}
     assert not (await verdict_on(manifest)).is_allowed
     assert not (await verdict_on(manifest, operation="UPDATE", old=scaled_object())).is_allowed
+
+
+async def test_objects_nested_beyond_reason_are_refused() -> None:
+    """A thousand levels are a problem of the object, not of the service."""
+    template: Manifest = {}
+    for _ in range(900):
+        template = {"a": template}
+    job = scaled_job(jobTargetRef={"template": template})
+    for is_large in (False, True):
+        reviewer = Reviewer(ScalerRegistry(), Facts())
+        verdict = await reviewer.review(deep(job, job), is_large=is_large)
+        assert [p.message for p in verdict.problems] == ["is nested too deeply"]
+
+
+def deep(new: Manifest, old: Manifest) -> AdmissionRequest:
+    """Return an update without copying anything."""
+    other = {**old, "spec": {**old["spec"], "maxReplicaCount": 3}}
+    return AdmissionRequest(uid="1", operation="UPDATE", object=new, old_object=other)
+
+
+async def test_reviews_that_are_given_up_keep_their_thread_until_it_is_free() -> None:
+    """However many are abandoned, no more than two threads check, and later ones still work."""
+    running, most = 0, 0
+    both_run, may_end = threading.Event(), threading.Event()
+    registry = ScalerRegistry()
+
+    class Slow(ScalerRegistry):
+        """Takes its time."""
+
+        def get(self, trigger_type: str) -> Any:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            if running == 2:
+                both_run.set()
+            may_end.wait(10)
+            running -= 1
+            return registry.get(trigger_type)
+
+    reviewer = Reviewer(Slow(), Facts())
+    given_up = [
+        asyncio.ensure_future(reviewer.review(asked(scaled_object()), is_large=True))
+        for _ in range(5)
+    ]
+    await asyncio.to_thread(both_run.wait, 10)
+    for task in given_up:
+        task.cancel()
+    await asyncio.wait(given_up)
+    waiting = asyncio.ensure_future(reviewer.review(asked(scaled_object()), is_large=True))
+    may_end.set()
+    assert await waiting == Verdict()
+    assert most == 2
