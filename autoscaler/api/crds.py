@@ -34,7 +34,7 @@ _AGE: Final = ("Age", "date", ".metadata.creationTimestamp")
 
 
 class _Plain(yaml.SafeDumper):
-    """Writes equal parts out each time: anchors are hard to read and not every tool follows them."""
+    """Writes equal parts out each time: anchors are hard to read, and not every tool knows them."""
 
     @override
     def ignore_aliases(self, data: object) -> bool:
