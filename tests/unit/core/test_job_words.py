@@ -17,8 +17,10 @@ from autoscaler.core.model import Step
         (JobDecision(at=1.0, create=1), "creating 1 job"),
         (
             JobDecision(at=1.0, create=2, roll_out=("a",), delete=("b", "c")),
-            "creating 2 jobs, deleting 1 job of an older generation, "
-            "deleting 2 jobs beyond the history limits",
+            (
+                "creating 2 jobs, deleting 1 job of an older generation, "
+                "deleting 2 jobs beyond the history limits"
+            ),
         ),
         (
             JobDecision(at=1.0, steps=(Step("queue", None, None, "empty", "nothing waits"),)),
