@@ -76,9 +76,6 @@ class PolicyType(StrEnum):
     PERCENT = "Percent"
 
 
-# --- policy -------------------------------------------------------------------------------------
-
-
 class MetricSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One metric and its target, as a scaler declares it.
 
@@ -253,9 +250,6 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     hpa: HpaSettings = HpaSettings()
 
 
-# --- observation --------------------------------------------------------------------------------
-
-
 class PodSample(msgspec.Struct, frozen=True, kw_only=True):
     """One pod's metric sample.
 
@@ -378,9 +372,6 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     selector_error: tuple[str, str] | None = None
 
 
-# --- decision -----------------------------------------------------------------------------------
-
-
 class Proposal(msgspec.Struct, frozen=True):
     """One metric's replica proposal, or why there is none.
 
@@ -468,9 +459,6 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     def is_rescale(self) -> bool:
         """Whether the scale subresource has to be written."""
         return self.desired_replicas != self.current_replicas
-
-
-# --- memory -------------------------------------------------------------------------------------
 
 
 class Recommendation(msgspec.Struct, frozen=True, array_like=True):
