@@ -65,7 +65,9 @@ from autoscaler.telemetry.metrics import Metrics
 BEAT_SECONDS: Final = 1.0
 CRD_CHECK_SECONDS: Final = 10.0
 QUICK_RETRY_SECONDS: Final = 0.2
-SLOW_RETRY_SECONDS: Final = 30.0
+SLOW_RETRY_SECONDS: Final = 8.0
+"""An API server that is back must not wait long for us: work goes on within two polls of a few
+seconds. What many failing objects ask of it is bounded by the connection's rate limit."""
 RETRY_AFTER_SECONDS_MAX: Final = 60.0
 """Longest patience a ``Retry-After`` gets."""
 LAST_WORDS_SECONDS: Final = 3.0

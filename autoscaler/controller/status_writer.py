@@ -24,6 +24,10 @@ from autoscaler.runtime.clock import Clock
 KEPT: Final = "lastDecision"
 """Told once per change; a later status without it must not lose one that was not written yet."""
 
+RETRY_SECONDS_MAX: Final = 5.0
+"""One write at a time: trying this often spares an API server in trouble enough, and what users see
+is soon right again when it is back."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -72,7 +76,7 @@ class StatusWriter:
         self._objects = objects
         self._resource = resource
         self._clock = clock
-        self._backoff = Backoff(rng)
+        self._backoff = Backoff(rng, cap_seconds=RETRY_SECONDS_MAX)
         self._waiting: OrderedDict[str, _Wanted] = OrderedDict()
         self._pending = asyncio.Event()
 

@@ -41,7 +41,7 @@ FRUITLESS_WATCHES_MAX: Final = 3
 SHORT_WATCH_SECONDS: Final = 1.0
 """A server that closes sooner is not asked again at once, whatever it sent."""
 RETRY_AFTER_SECONDS_MAX: Final = 60.0
-ABSENT_SECONDS_MAX: Final = 5.0
+ABSENT_SECONDS_MAX: Final = 2.0
 """A server that does not answer at all is tried this often at least: nobody is spared by waiting
 longer, and what is known grows older."""
 OBJECT_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError)

@@ -136,6 +136,19 @@ async def test_failed_write_is_repeated_later_and_lets_others_pass() -> None:
     assert sorted(desk.counts) == [("a", 1), ("b", 2)]
 
 
+async def test_status_is_right_within_seconds_after_a_long_outage() -> None:
+    """An API server that is back is told the newest status after five seconds at most."""
+    desk = Desk()
+    desk.api.failures = [Unreachable("PATCH: 503 Service Unavailable", status=503)] * 1000
+    async with desk.running() as writer:
+        writer.put("shop/a", want(1), ())
+        await asyncio.sleep(300)
+        assert desk.api.writes == []
+        desk.api.failures.clear()
+        await asyncio.sleep(5.2)
+    assert desk.counts == [("a", 1)]
+
+
 async def test_hopeless_writes_are_dropped() -> None:
     """A deleted object, or a status the API refuses, is not tried again."""
     desk = Desk()
