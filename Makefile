@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 IMAGE ?= flyball:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' autoscaler/__init__.py)
 
-.PHONY: help setup servers check format test e2e image image-check demo bench crds requirements clean
+.PHONY: help setup servers check format test e2e faults image image-check demo bench crds requirements clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -42,6 +42,10 @@ test: $(INSTALLED) servers ## All tests, with real servers where this machine ha
 e2e: $(INSTALLED) servers ## Tests on a real control plane, built once with Go or found (docs/guides/testing.md)
 	@$(BIN)/python -m tests.e2e.controlplane
 	$(BIN)/pytest --e2e tests/e2e tests/contract/apiserver $(E2E_ARGS)
+
+faults: $(INSTALLED) servers ## Faults of a real control plane, twenty of each (about half an hour)
+	@$(BIN)/python -m tests.e2e.controlplane
+	$(BIN)/pytest --e2e tests/e2e/faults --fault-seeds $(or $(SEEDS),20) $(E2E_ARGS)
 
 image: ## Build the container image with docker or podman
 	@engine=$$(for name in docker podman; do $$name info >/dev/null 2>&1 && { echo $$name; break; }; done); \

@@ -50,8 +50,11 @@ def given_cluster() -> GivenCluster | None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that asks for a real control plane."""
+    """Add the options that ask for a real control plane, and for how many faults of it."""
     parser.addoption("--e2e", action="store_true", help="run on a real control plane, too")
+    parser.addoption(
+        "--fault-seeds", type=int, default=1, help="episodes of each fault in tests/e2e/faults"
+    )
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

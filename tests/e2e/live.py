@@ -36,10 +36,21 @@ async def account_of_the_service(
 
 
 @asynccontextmanager
-async def running(kubeconfig: Path, settings: ControllerSettings = QUICK) -> AsyncIterator[Service]:
-    """Run the service; fails if a part of it ended by itself."""
+async def running(
+    kubeconfig: Path,
+    settings: ControllerSettings = QUICK,
+    *,
+    seed: int = 1,
+) -> AsyncIterator[Service]:
+    """Run the service; fails if a part of it ended by itself.
+
+    Args:
+        kubeconfig: Of the account it runs as.
+        settings: Of the controller.
+        seed: Of its jitter.
+    """
     client = await KubeClient.connect(str(kubeconfig), in_cluster=False)
-    service = Service(client, ScalerRegistry(), settings=settings, rng=random.Random(1))
+    service = Service(client, ScalerRegistry(), settings=settings, rng=random.Random(seed))
     task = asyncio.ensure_future(service.run())
     try:
 

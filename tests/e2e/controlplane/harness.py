@@ -164,6 +164,16 @@ class ControlPlane:
         return context
 
     @property
+    def serving(self) -> Certificate:
+        """The API server's certificate, for others on loopback that stand in for it."""
+        return self._serving
+
+    @property
+    def trusted(self) -> Path:
+        """Certificate of the authority that signed everybody's."""
+        return self._authority.certificate.crt
+
+    @property
     def administrator(self) -> Administrator:
         """Who may do everything."""
         return Administrator(self.url, self.tls())
