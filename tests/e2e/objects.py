@@ -18,6 +18,8 @@ APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 FLYBALL = "flyball.dev/v1alpha1"
 POLL_SECONDS = 0.05
+PATIENT_SECONDS = 90.0
+"""After an outage Kubernetes' own controllers wait up to half a minute before they look again."""
 # Images are named for clusters with real kubelets; nothing is pulled by KWOK.
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10"
 
@@ -198,7 +200,7 @@ async def own_namespace(client: KubeClient) -> AsyncIterator[Objects]:
             await objects.get("v1", "ServiceAccount", "default")
             return True
 
-        await until("the namespace has its service account", has_account)
+        await until("the namespace has its service account", has_account, PATIENT_SECONDS)
         yield objects
     finally:
         await objects.delete_ours()

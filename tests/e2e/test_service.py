@@ -12,15 +12,13 @@ import pytest
 
 from tests.e2e.controlplane import AuditEvent, ControlPlane
 from tests.e2e.live import account_of_the_service, running
-from tests.e2e.objects import FLYBALL, Objects, until
+from tests.e2e.objects import FLYBALL, PATIENT_SECONDS, Objects, until
 from tests.servers import RedisServer
 
 pytestmark = pytest.mark.real("redis-server")
 
 COOLDOWN_SECONDS = 4
 DOWN_SECONDS = 3.0
-# After an outage Kubernetes' own controllers wait up to half a minute before they look again.
-PATIENT_SECONDS = 90.0
 
 
 def jobs_trigger(server: RedisServer, objects: Objects) -> dict[str, Any]:
