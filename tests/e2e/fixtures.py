@@ -76,9 +76,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
     """A complete control plane of our own, with ready nodes; one for all tests."""
-    if given_cluster() is not None:
-        pytest.skip(f"needs a control plane of its own; {' or '.join(KUBECONFIGS)} names another")
-    yield from _started(ControlPlane)
+    yield from own_plane(ControlPlane)
 
 
 @pytest.fixture(scope="session")
@@ -102,6 +100,13 @@ def bare_cluster() -> Iterator[Cluster]:
         return ControlPlane(controllers=CLEANING_CONTROLLERS, nodes=0)
 
     yield from _started(bare)
+
+
+def own_plane(build: Callable[[], ControlPlane]) -> Iterator[ControlPlane]:
+    """Start a control plane for a fixture; skips where the user named a cluster to use instead."""
+    if given_cluster() is not None:
+        pytest.skip(f"needs a control plane of its own; {' or '.join(KUBECONFIGS)} names another")
+    yield from _started(build)
 
 
 def _started(build: Callable[[], ControlPlane]) -> Iterator[ControlPlane]:
