@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.controlplane.binaries import ASSETS, CACHE, ETCD, KUBERNETES, KWOK, build, find
+from tests.e2e.controlplane.binaries import ASSETS, CACHE, ETCD, KEDA, KUBERNETES, KWOK, build, find
 from tests.servers.process import ServerMissing
 
 
@@ -58,7 +58,7 @@ def test_complete_assets_need_no_build(tmp_path: Path, monkeypatch: pytest.Monke
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize("module", [ETCD, KWOK, KUBERNETES], ids=lambda module: module.name)
+@pytest.mark.parametrize("module", [ETCD, KWOK, KUBERNETES, KEDA], ids=lambda module: module.name)
 def test_modules_pin_the_programs_as_tools(module: object) -> None:
     """Every program is a ``tool`` of its go.mod, so its version is recorded and checked."""
     text = (module.folder / "go.mod").read_text()  # type: ignore[attr-defined]

@@ -1,14 +1,14 @@
 """``python -m tests.e2e.controlplane``: build what a control plane needs, once.
 
 Ends with status 0 when everything is there or when there is no Go to build it with (the tests then
-skip by name), and with 1 when a build failed.
+skip by name), and with 1 when a build failed. KEDA may be missing: few tests need it.
 """
 
 from __future__ import annotations
 
 import sys
 
-from tests.e2e.controlplane.binaries import PROGRAMS, BuildFailed, build, find
+from tests.e2e.controlplane.binaries import KEDA, PROGRAMS, BuildFailed, build, find
 from tests.servers.process import ServerMissing
 
 
@@ -24,6 +24,10 @@ def main() -> int:
         return 1
     for program in PROGRAMS:
         say(str(find(program)))
+    try:
+        build(say, [KEDA])
+    except (ServerMissing, BuildFailed) as failure:
+        say(f"{failure}\ntests beside a real KEDA are skipped by name")
     return 0
 
 

@@ -16,9 +16,10 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tests.servers.process import ServerMissing
@@ -42,10 +43,12 @@ class Module(NamedTuple):
     Attributes:
         name: Folder below this one.
         programs: Name of the program by its Go package.
+        files: Folder in the first program's source by the name it gets beside the programs.
     """
 
     name: str
     programs: Mapping[str, str]
+    files: Mapping[str, str] = MappingProxyType({})
 
     @property
     def folder(self) -> Path:
@@ -69,7 +72,16 @@ KUBERNETES = Module(
     },
 )
 KWOK = Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"})
+KEDA = Module(
+    "keda",
+    {
+        "keda-operator": "github.com/kedacore/keda/v2/cmd/operator",
+        "keda-adapter": "github.com/kedacore/keda/v2/cmd/adapter",
+    },
+    {"definitions": "config/crd/bases"},
+)
 MODULES = (ETCD, KWOK, KUBERNETES)
+"""What a control plane is made of. KEDA is apart: only the tests beside it need it."""
 PROGRAMS = tuple(name for module in MODULES for name in module.programs)
 
 
@@ -79,7 +91,7 @@ def find(program: str) -> Path:
     Raises:
         ServerMissing: It is neither given nor cached.
     """
-    module = next(module for module in MODULES if program in module.programs)
+    module = next(module for module in (*MODULES, KEDA) if program in module.programs)
     for folder in (_assets(), _cached(module)):
         path = folder / program if folder else None
         if path and os.access(path, os.X_OK):
@@ -90,17 +102,30 @@ def find(program: str) -> Path:
     raise ServerMissing(f"{program} is not there: {hint}")
 
 
-def build(report: Callable[[str], None]) -> None:
+def find_files(module: Module, name: str) -> Path:
+    """Return a folder with files that came with a module's programs.
+
+    Raises:
+        ServerMissing: The programs were not built here.
+    """
+    folder = _cached(module) / name
+    if not folder.is_dir():
+        raise ServerMissing(f"{name} of {module.name} are not there: `make e2e` brings them")
+    return folder
+
+
+def build(report: Callable[[str], None], modules: Sequence[Module] = MODULES) -> None:
     """Build whatever is neither given nor cached.
 
     Args:
         report: Takes one line per program built.
+        modules: Whose programs.
 
     Raises:
         ServerMissing: Something has to be built and there is no Go.
         BuildFailed: Go said no.
     """
-    for module in MODULES:
+    for module in modules:
         for program, package in module.programs.items():
             try:
                 find(program)
@@ -109,6 +134,36 @@ def build(report: Callable[[str], None]) -> None:
                     raise
                 with _alone(_cached(module)):
                     _build(module, program, package, report)
+        for name, source in module.files.items():
+            with _alone(_cached(module)):
+                _copy(module, name, source)
+
+
+def _copy(module: Module, name: str, source: str) -> None:
+    """Bring files of a module's source to its programs."""
+    target = _cached(module) / name
+    if target.exists():
+        return
+    if shutil.which("go") is None:
+        raise ServerMissing(f"Go is not installed to bring {name} of {module.name}")
+    required, _ = _requirement(module)
+    ran = subprocess.run(
+        ["go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", required],
+        cwd=module.folder,
+        env={**os.environ, "GOWORK": "off"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ran.returncode != 0:
+        raise BuildFailed(f"where is {required}? {ran.stderr[-1000:]}")
+    half = target.with_suffix(".half")
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir()
+    for path in (Path(ran.stdout.strip()) / source).iterdir():
+        # The module cache is read-only; what is copied can be removed again.
+        (half / path.name).write_bytes(path.read_bytes())
+    half.rename(target)
 
 
 def _build(module: Module, program: str, package: str, report: Callable[[str], None]) -> None:
@@ -150,9 +205,14 @@ def _flags(module: Module) -> list[str]:
 
 
 def _pinned(module: Module) -> str:
+    return " ".join(_requirement(module))
+
+
+def _requirement(module: Module) -> tuple[str, str]:
+    """Return the path and version of the Go module the first program is from."""
     package = next(iter(module.programs.values()))
     required = package.partition("/cmd/")[0]
-    return f"{required} {module.version(required)}"
+    return required, module.version(required)
 
 
 def _assets() -> Path | None:

@@ -282,7 +282,7 @@ class ControlPlane:
             "--kube-api-burst=1000",
             *self._controller_arguments,
         ]
-        return KubeControllerManager(arguments, tls=_any_server())
+        return KubeControllerManager(arguments, tls=any_server())
 
     def _make_scheduler(self) -> KubeScheduler:
         kubeconfig = self.kubeconfig()
@@ -294,7 +294,7 @@ class ControlPlane:
             "--kube-api-qps=500",
             "--kube-api-burst=1000",
         ]
-        return KubeScheduler(arguments, tls=_any_server())
+        return KubeScheduler(arguments, tls=any_server())
 
     def _make_kwok(self) -> Kwok:
         delay = str(round(self._pods_ready_seconds * 1000))
@@ -359,7 +359,7 @@ def _file_name(*parts: str) -> str:
     return "user-" + "-".join(parts).replace(":", "-").replace("/", "-")
 
 
-def _any_server() -> ssl.SSLContext:
+def any_server() -> ssl.SSLContext:
     """Return a context for programs that sign their own certificate, asked for their health."""
     context = ssl.create_default_context()
     context.check_hostname = False

@@ -1,0 +1,1 @@
+"""A real KEDA on a control plane, and what it is compared with."""
