@@ -127,7 +127,9 @@ async def _run(
         for side in (theirs, ours):
             await side.deploy(case.name, case.replicas)
     async with asyncio.TaskGroup() as tasks:
-        recording = [tasks.create_task(recorder.record_replicas(side.namespace)) for side in (theirs, ours)]
+        recording = [
+            tasks.create_task(recorder.record_replicas(side.namespace)) for side in (theirs, ours)
+        ]
         for case in CASES:
             for side in (theirs, ours):
                 await side.create(_scaled_object(case, source.url, is_ours=side is ours))

@@ -70,9 +70,9 @@ async def is_ready(objects: Objects, *, api: str = FLYBALL, name: str = "web") -
     )
 
 
-async def is_served(client: KubeClient, group: str, plural: str) -> bool:
+async def is_served(client: KubeClient, group: str, plural: str, version: str = "v1alpha1") -> bool:
     """Return whether a custom kind can be found; a not found group is waited for by ``until``."""
-    found = msgspec.json.decode(await client.request("GET", f"/apis/{group}/v1alpha1"))
+    found = msgspec.json.decode(await client.request("GET", f"/apis/{group}/{version}"))
     return any(one["name"] == plural for one in found["resources"])
 
 
