@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 import time
 from collections import defaultdict
@@ -78,6 +79,7 @@ class Episode:
         self._history = history
         self._mark = plane.audit_mark()
         self._lists_at_start = proxy.forwarded["list"]
+        self._recovery_seconds = math.inf
 
     async def act(self, seconds: float) -> None:
         """Do what users do during a fault, spread over its length."""
@@ -86,31 +88,38 @@ class Episode:
             await asyncio.sleep(seconds / len(plan) * self.rng.random())
             await action()
 
-    async def answered(self) -> None:
-        """Wait until the API server answers the service's account, its rights known again."""
-        path = f"/apis/flyball.dev/v1alpha1/namespaces/{self.objects.namespace}/scaledobjects"
+    async def recover(self) -> None:
+        """Wait, from now on, until every object is as it should be, and note how long it took.
 
-        async def is_answered() -> bool:
-            await self._own_client.request("GET", path, params={"limit": "1"})
-            return True
-
-        await until("the API server answers the service's account", is_answered, PATIENT_SECONDS)
-
-    async def outcome(self, over_at: float) -> Outcome:
-        """Wait for the recovery, and then for replicas to follow work that is taken away."""
+        The count begins when the API server answers the service's account, its rights known again.
+        """
+        await until("the API server answers the service's account", self._answers, PATIENT_SECONDS)
+        over_at = time.monotonic()
         self._subjects.tempt()
-        await until("all is as it should be", self.is_settled, RECOVERY_SECONDS + PATIENT_SECONDS)
-        recovery_seconds = time.monotonic() - over_at
+        await until("all is as it should be", self._is_settled, RECOVERY_SECONDS + PATIENT_SECONDS)
+        self._recovery_seconds = time.monotonic() - over_at
+
+    async def outcome(self) -> Outcome:
+        """Look back, and then wait for replicas to follow work that is taken away."""
         lists = self.proxy.forwarded["list"] - self._lists_at_start
         lowered = await self._lowered()
         left = {one.name: self._history.latest(one.name) for one in self._deleted()}
         self._subjects.drop()
-        await until("replicas follow the work down", self.is_settled, DROP_SECONDS)
+        await until("replicas follow the work down", self._is_settled, DROP_SECONDS)
         for name, count in left.items():
             assert await self.objects.replicas(name) == count, f"{name} is nobody's any more"
-        return Outcome(self.seed, recovery_seconds, lists, self._lists_at_start, lowered)
+        return Outcome(self.seed, self._recovery_seconds, lists, self._lists_at_start, lowered)
 
-    async def is_settled(self) -> bool:
+    async def settle(self) -> None:
+        """Wait until the first objects are as they should be."""
+        await until("the first objects are settled", self._is_settled, SETTLE_SECONDS)
+
+    async def _answers(self) -> bool:
+        path = f"/apis/flyball.dev/v1alpha1/namespaces/{self.objects.namespace}/scaledobjects"
+        await self._own_client.request("GET", path, params={"limit": "1"})
+        return True
+
+    async def _is_settled(self) -> bool:
         """Whether every object is Ready with the replicas its work needs, and deleted ones gone."""
         for subject in self._subjects.known:
             if subject.is_deleted:
@@ -184,7 +193,7 @@ async def begun(
                         own_client=own_client,
                         history=history,
                     )
-                    await until("the first objects are settled", episode.is_settled, SETTLE_SECONDS)
+                    await episode.settle()
                     yield episode
         finally:
             watching.cancel()

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.faults.episode import Episode
@@ -23,8 +22,8 @@ from tests.servers.process import free_port
 
 OUTAGE_SECONDS: Final = 30.0
 """Of answers 5xx, as long as a rolling restart of a control plane may take."""
-Strike = Callable[[ControlPlane, Sequence[Episode], Random], Awaitable[list[float]]]
-"""Returns for each episode when its fault was over, and what was done meanwhile, too."""
+Strike = Callable[[ControlPlane, Sequence[Episode], Random], Awaitable[None]]
+"""Returns when every episode has recovered, each counted from the end of its own fault."""
 
 
 async def _through_proxy(
@@ -33,8 +32,8 @@ async def _through_proxy(
     _plane: ControlPlane,
     episodes: Sequence[Episode],
     _rng: Random,
-) -> list[float]:
-    async def strike(episode: Episode) -> float:
+) -> None:
+    async def strike(episode: Episode) -> None:
         await asyncio.sleep(episode.rng.uniform(0.0, 5.0))
         fault, seconds = choose(episode.rng)
         episode.proxy.set_fault(fault)
@@ -43,10 +42,9 @@ async def _through_proxy(
             await asyncio.sleep(seconds)
             episode.proxy.set_fault(None)
             end(episode, fault)
-            await episode.answered()
-        return time.monotonic()
+        await episode.recover()
 
-    return await _all(strike(one) for one in episodes)
+    await _all(strike(one) for one in episodes)
 
 
 def _just_ends(_episode: Episode, _fault: Fault) -> None:
@@ -76,14 +74,13 @@ async def _restart(
     plane: ControlPlane,
     episodes: Sequence[Episode],
     rng: Random,
-) -> list[float]:
+) -> None:
     seconds = rng.uniform(0.0, 10.0)
     async with asyncio.TaskGroup() as tasks:
         for episode in episodes:
             tasks.create_task(episode.act(seconds))
         await asyncio.to_thread(what, plane, seconds)
-        await _all(one.answered() for one in episodes)
-    return [time.monotonic()] * len(episodes)
+    await _all(one.recover() for one in episodes)
 
 
 def _apiserver(plane: ControlPlane, seconds: float) -> None:
@@ -105,25 +102,22 @@ async def _compaction(plane: ControlPlane, episodes: Sequence[Episode], rng: Ran
     await asyncio.to_thread(plane.restart_apiserver)
     for episode in episodes:
         episode.proxy.set_fault(None)
-    await _all(one.answered() for one in episodes)
-    return [time.monotonic()] * len(episodes)
+    await _all(one.recover() for one in episodes)
 
 
-async def _webhook_down(
-    _plane: ControlPlane, episodes: Sequence[Episode], _rng: Random
-) -> list[float]:
+async def _webhook_down(_plane: ControlPlane, episodes: Sequence[Episode], _rng: Random) -> None:
     """Users create and change objects while nobody listens where the configuration points."""
 
-    async def strike(episode: Episode) -> float:
+    async def strike(episode: Episode) -> None:
         async with _deaf_webhook(episode):
             await episode.act(episode.rng.uniform(2.0, 10.0))
-            return time.monotonic()
+            await episode.recover()
 
-    return await _all(strike(one) for one in episodes)
+    await _all(strike(one) for one in episodes)
 
 
 @asynccontextmanager
-async def _deaf_webhook(episode: Episode):
+async def _deaf_webhook(episode: Episode) -> AsyncIterator[None]:
     namespace = episode.objects.namespace
     body = copy.deepcopy(
         configuration(f"https://127.0.0.1:{free_port()}/validate", namespace, "Ignore")
@@ -137,10 +131,10 @@ async def _deaf_webhook(episode: Episode):
         yield
 
 
-async def _all(work) -> list:
+async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one) for one in work]
-    return [task.result() for task in tasks]
+        for one in work:
+            group.create_task(one)
 
 
 FAULTS: Final[dict[str, Strike]] = {

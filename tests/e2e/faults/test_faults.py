@@ -46,12 +46,9 @@ async def test_nothing_is_lowered_or_lost_by(
         async with AsyncExitStack() as stack:
             begin = [begun(seed, control_plane, client, redis_server, tmp_path) for seed in batch]
             episodes = [await stack.enter_async_context(one) for one in begin]
-            over = await FAULTS[fault](control_plane, episodes, Random(f"{fault} {batch[0]}"))
+            await FAULTS[fault](control_plane, episodes, Random(f"{fault} {batch[0]}"))
             async with asyncio.TaskGroup() as tasks:
-                waiting = [
-                    tasks.create_task(episode.outcome(over_at))
-                    for episode, over_at in zip(episodes, over, strict=True)
-                ]
+                waiting = [tasks.create_task(episode.outcome()) for episode in episodes]
             outcomes += [task.result() for task in waiting]
     took = [one.recovery_seconds for one in outcomes]
     with capsys.disabled():
