@@ -91,7 +91,7 @@ def _etcd(plane: ControlPlane, seconds: float) -> None:
     plane.restart_etcd(down_seconds=seconds)
 
 
-async def _compaction(plane: ControlPlane, episodes: Sequence[Episode], rng: Random) -> list[float]:
+async def _compaction(plane: ControlPlane, episodes: Sequence[Episode], rng: Random) -> None:
     """Let watches break, history go on without them, and be forgotten before they are back."""
     seconds = rng.uniform(2.0, 6.0)
     for episode in episodes:
