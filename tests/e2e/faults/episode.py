@@ -147,6 +147,7 @@ class Episode:
                 count = (event.request_object or {}).get("spec", {}).get("replicas")
                 if count is not None and event.response_status.code == 200:
                     written[event.object_ref.name].append(count)
+        assert written, "during each fault work rises, so counts are written"
         found = [
             f"{name}: {counts} written"
             for name, counts in written.items()
@@ -154,6 +155,7 @@ class Episode:
         ]
         for subject in self._subjects.known:
             counts = self._history.of(subject.name)
+            assert counts, f"the watch never saw {subject.name}"
             found += [
                 f"{subject.name}: {before.replicas} to {after.replicas} seen"
                 for before, after in pairwise(counts)
