@@ -271,7 +271,9 @@ async def test_pause_neither_creates_nor_deletes(redis_server: RedisServer) -> N
         jobs.annotate(PAUSED, None)
         await world.until(lambda: len(jobs.created) == 1)
         await world.until(lambda: jobs.condition("Paused")[:2] == ("False", "ScaledJobUnpaused"))
-        assert {"ScaledJobPaused", "ScaledJobUnpaused"} <= set(jobs.reasons())
+        # Events are written after the status, by a task of their own.
+        told = {"ScaledJobPaused", "ScaledJobUnpaused"}
+        await world.until(lambda: told <= set(jobs.reasons()))
 
 
 @pytest.mark.parametrize("phase_seconds", [600.0, 0.0])
