@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from autoscaler.errors import Gone, KubeError, TooManyRequests, Unreachable, shorten
-from autoscaler.kube.answers import error_in_watch
+from autoscaler.kube.answers import SERVER_ERROR, error_in_watch
 from autoscaler.kube.codec import (
     HasMetadata,
     ObjectList,
@@ -44,6 +44,8 @@ RETRY_AFTER_SECONDS_MAX: Final = 60.0
 ABSENT_SECONDS_MAX: Final = 2.0
 """A server that does not answer at all is tried this often at least: nobody is spared by waiting
 longer, and what is known grows older."""
+TROUBLED_SECONDS_MAX: Final = 5.0
+"""One in trouble (5xx), or one that says itself how long to wait, is not left alone much longer."""
 OBJECT_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError)
 
 _log = structlog.get_logger(__name__)
@@ -131,6 +133,7 @@ class Reflector(Generic[T]):
         self._backoff = Backoff(self._rng)
         # Apart, so that the first answer after a long outage meets no long delay.
         self._absence = Backoff(self._rng, cap_seconds=ABSENT_SECONDS_MAX)
+        self._trouble = Backoff(self._rng, cap_seconds=TROUBLED_SECONDS_MAX)
         self._version: str | None = None
         self._must_list = True
         self._is_paged = True
@@ -305,9 +308,9 @@ class Reflector(Generic[T]):
         """Wait before the next round; after an error also say so."""
         wish = (error.retry_after_seconds or 0.0) if error is not None else 0.0
         now = asyncio.get_running_loop().time()
-        is_absent = _is_unanswered(error) and not self._was_answered
-        backoff = self._absence if is_absent else self._backoff
-        delay = backoff.next_delay(at=now, at_least=min(wish, RETRY_AFTER_SECONDS_MAX))
+        delay = self._backoff_after(error).next_delay(
+            at=now, at_least=min(wish, RETRY_AFTER_SECONDS_MAX)
+        )
         if error is not None:
             self.stats.errors += 1
             self.stats.failing = str(error)
@@ -317,6 +320,11 @@ class Reflector(Generic[T]):
             log("watch_interrupted", path=self._path, error=str(error), delay_seconds=delay)
         await asyncio.sleep(delay)
 
+    def _backoff_after(self, error: KubeError | None) -> Backoff:
+        if _is_unanswered(error) and not self._was_answered:
+            return self._absence
+        return self._trouble if _is_passing(error) else self._backoff
+
 
 def _is_transient(error: KubeError) -> bool:
     """Tell whether a watch may simply be opened again: no answer at all, or "not now"."""
@@ -325,6 +333,13 @@ def _is_transient(error: KubeError) -> bool:
 
 def _is_unanswered(error: KubeError | None) -> bool:
     return isinstance(error, Unreachable) and error.status == 0
+
+
+def _is_passing(error: KubeError | None) -> bool:
+    """Tell whether the server is in trouble of its own, or has said how long to wait."""
+    if isinstance(error, TooManyRequests):
+        return error.retry_after_seconds is not None
+    return isinstance(error, Unreachable) and error.status >= SERVER_ERROR
 
 
 def _is_older(version: str, than: str | None) -> bool:

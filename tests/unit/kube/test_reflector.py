@@ -477,3 +477,37 @@ async def test_errors_while_healthy_start_with_short_delays() -> None:
         await asyncio.sleep(820)
     gaps = [b.at - a.at for a, b in zip(api.requests[1:], api.requests[2:], strict=False)]
     assert all(200.0 <= gap <= 201.0 for gap in gaps)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+async def test_after_half_a_minute_of_server_errors_the_store_is_current_within_seconds(
+    status: int,
+) -> None:
+    """A server, or a balancer before it, that answers 5xx is tried again every few seconds."""
+    down = refusal(status, "ServiceUnavailable", "no healthy upstream")
+    async with reflecting(
+        listed(10, item("a", 5)),
+        watch(0.1, Cut()),
+        *[down] * 60,
+        listed(30, item("b", 25)),
+        QUIET,
+    ) as (api, reflector):
+        await asyncio.sleep(300)
+        assert contents(reflector.store) == {"shop/b": "25"}
+    refused = [b.at - a.at for a, b in zip(api.requests[2:], api.requests[3:], strict=False)][:60]
+    assert sum(refused) > 30
+    assert max(refused) <= 5.1
+
+
+async def test_a_storm_of_429_delays_no_longer_than_it_says() -> None:
+    """The patience asked for is enough: repeating it makes none of our own grow."""
+    storm = refusal(429, "TooManyRequests", Retry_After="2")
+    async with reflecting(listed(10, item("a", 5)), watch(0.1, Cut()), *[storm] * 30, QUIET) as (
+        api,
+        _,
+    ):
+        await asyncio.sleep(300)
+    waits = [b.at - a.at for a, b in zip(api.requests[2:], api.requests[3:], strict=False)][:30]
+    assert len(waits) == 30
+    assert min(waits) >= 2.0
+    assert max(waits) <= 5.1
