@@ -22,6 +22,8 @@ from tests.servers.process import free_port
 
 OUTAGE_SECONDS: Final = 30.0
 """Of answers 5xx, as long as a rolling restart of a control plane may take."""
+CUT_RATIO: Final = 0.5
+"""How often refusals begin with open watches broken, which cannot be opened again either."""
 Strike = Callable[[ControlPlane, Sequence[Episode], Random], Awaitable[None]]
 """Returns when every episode has recovered, each counted from the end of its own fault."""
 
@@ -37,6 +39,8 @@ async def _through_proxy(
         await asyncio.sleep(episode.rng.uniform(0.0, 5.0))
         fault, seconds = choose(episode.rng)
         episode.proxy.set_fault(fault)
+        if isinstance(fault, Refusing) and episode.rng.random() < CUT_RATIO:
+            episode.proxy.cut()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(episode.act(seconds))
             await asyncio.sleep(seconds)
