@@ -45,7 +45,8 @@ ABSENT_SECONDS_MAX: Final = 2.0
 """A server that does not answer at all is tried this often at least: nobody is spared by waiting
 longer, and what is known grows older."""
 TROUBLED_SECONDS_MAX: Final = 5.0
-"""One in trouble (5xx), or one that says itself how long to wait, is not left alone much longer."""
+"""One in trouble (5xx) is not left alone much longer, nor one that asks for patience (429) than it
+says itself."""
 OBJECT_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError)
 
 _log = structlog.get_logger(__name__)
@@ -336,10 +337,10 @@ def _is_unanswered(error: KubeError | None) -> bool:
 
 
 def _is_passing(error: KubeError | None) -> bool:
-    """Tell whether the server is in trouble of its own, or has said how long to wait."""
-    if isinstance(error, TooManyRequests):
-        return error.retry_after_seconds is not None
-    return isinstance(error, Unreachable) and error.status >= SERVER_ERROR
+    """Tell whether the server is in trouble of its own, or asks for patience."""
+    return isinstance(error, TooManyRequests) or (
+        isinstance(error, Unreachable) and error.status >= SERVER_ERROR
+    )
 
 
 def _is_older(version: str, than: str | None) -> bool:

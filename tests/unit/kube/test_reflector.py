@@ -511,3 +511,16 @@ async def test_a_storm_of_429_delays_no_longer_than_it_says() -> None:
     assert len(waits) == 30
     assert min(waits) >= 2.0
     assert max(waits) <= 5.1
+
+
+async def test_a_storm_of_429_without_a_wish_is_over_within_seconds() -> None:
+    """Where no patience is asked for in seconds, ours stays short, too."""
+    storm = refusal(429, "TooManyRequests")
+    async with reflecting(
+        listed(10, item("a", 5)), watch(0.1, Cut()), *[storm] * 60, QUIET
+    ) as (api, _):  # fmt: skip
+        await asyncio.sleep(300)
+    waits = [b.at - a.at for a, b in zip(api.requests[2:], api.requests[3:], strict=False)][:60]
+    assert len(waits) == 60
+    assert sum(waits) > 30
+    assert max(waits) <= 5.1
