@@ -43,7 +43,7 @@ e2e: $(INSTALLED) servers ## Tests on a real control plane, built once with Go o
 	@$(BIN)/python -m tests.e2e.controlplane
 	$(BIN)/pytest --e2e tests/e2e tests/contract/apiserver $(E2E_ARGS)
 
-faults: $(INSTALLED) servers ## Faults of a real control plane, twenty of each (about half an hour)
+faults: $(INSTALLED) servers ## Faults of a real control plane, twenty of each (about 20 minutes)
 	@$(BIN)/python -m tests.e2e.controlplane
 	$(BIN)/pytest --e2e tests/e2e/faults --fault-seeds $(or $(SEEDS),20) $(E2E_ARGS)
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from autoscaler.errors import NotFound
 from autoscaler.kube.transport import KubeClient, TransportLimits
 from tests.deploy.rights import refused
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.fixtures import Cluster
 from tests.e2e.live import account_of_the_service
-from tests.e2e.objects import Objects, own_namespace, until
+from tests.e2e.objects import Objects, define, own_namespace
 
 CRD_FOLDER = Path(__file__).parents[2] / "deploy" / "crds"
 # The tests ask often while they wait; the service under test has limits of its own.
@@ -54,8 +51,7 @@ async def definitions(client: KubeClient) -> None:
     objects = Objects(client)
     for path in sorted(CRD_FOLDER.glob("*.yaml")):
         for body in yaml.safe_load_all(path.read_text()):
-            await objects.apply(body)
-            await until("the definition is served", partial(_is_served, client, body["spec"]))
+            await define(objects, body)
 
 
 @pytest.fixture
@@ -83,12 +79,3 @@ async def service_kubeconfig(
     yield kubeconfig
     events = await asyncio.to_thread(cluster.audit_events, user=user, since=mark)
     assert refused(events) == []
-
-
-async def _is_served(client: KubeClient, spec: dict[str, Any]) -> bool:
-    path = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
-    try:
-        await client.request("GET", path, params={"limit": "1"})
-    except NotFound:
-        return False
-    return True

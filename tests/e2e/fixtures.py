@@ -109,6 +109,15 @@ def own_plane(build: Callable[[], ControlPlane]) -> Iterator[ControlPlane]:
     yield from _started(build)
 
 
+def quick_plane(sync_seconds: int, downscale_seconds: int) -> Iterator[ControlPlane]:
+    """Start a control plane for a fixture whose HPA looks, and forgets, as often as told."""
+    flags = (
+        f"--horizontal-pod-autoscaler-sync-period={sync_seconds}s",
+        f"--horizontal-pod-autoscaler-downscale-stabilization={downscale_seconds}s",
+    )
+    yield from own_plane(lambda: ControlPlane(controller_arguments=flags))
+
+
 def _started(build: Callable[[], ControlPlane]) -> Iterator[ControlPlane]:
     try:
         plane = build()

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -82,21 +83,21 @@ class Objects:
         except NotFound:
             return
 
-    async def delete_ours(self) -> None:
+    async def delete_ours(self, api: str = FLYBALL) -> None:
         """Delete the namespace's objects of our kinds, whether or not a service runs to let them go.
 
         What a namespace takes seconds to empty must not keep the next test's service busy.
         """
         for kind in ("ScaledObject", "ScaledJob"):
             try:
-                found = await self.find(FLYBALL, kind)
+                found = await self.find(api, kind)
             except (ConfigError, NotFound):
                 continue
             for one in found:
                 name = one["metadata"]["name"]
                 if one["metadata"].get("finalizers"):
-                    await self.patch(FLYBALL, kind, name, {"metadata": {"finalizers": None}})
-                await self.delete(FLYBALL, kind, name)
+                    await self.patch(api, kind, name, {"metadata": {"finalizers": None}})
+                await self.delete(api, kind, name)
 
     async def path(self, body: dict[str, Any], name: str | None) -> str:
         """Return the path of an object, or with no name of its collection."""
@@ -171,6 +172,23 @@ class Objects:
         return decoded
 
 
+async def answers(client: KubeClient, path: str) -> bool:
+    """Return whether the API server serves a path."""
+    try:
+        await client.request("GET", path, params={"limit": "1"})
+    except NotFound:
+        return False
+    return True
+
+
+async def define(objects: Objects, body: dict[str, Any]) -> None:
+    """Create or change a definition and wait until its kind is served."""
+    await objects.apply(body)
+    spec = body["spec"]
+    path = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
+    await until("the definition is served", partial(answers, objects.client, path))
+
+
 async def until(what: str, holds: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
     """Wait until something holds on a real cluster; an API server that is away is waited for."""
     give_up_at = time.monotonic() + seconds
@@ -194,6 +212,11 @@ async def own_namespace(client: KubeClient) -> AsyncIterator[Objects]:
     collection = "/api/v1/namespaces"
     made = await objects._send("POST", collection, {"metadata": {"generateName": "e2e-"}})
     objects.namespace = made["metadata"]["name"]
+
+    async def is_cleared() -> bool:
+        await objects.delete_ours()
+        return True
+
     try:
 
         async def has_account() -> bool:
@@ -203,5 +226,5 @@ async def own_namespace(client: KubeClient) -> AsyncIterator[Objects]:
         await until("the namespace has its service account", has_account, PATIENT_SECONDS)
         yield objects
     finally:
-        await objects.delete_ours()
+        await until("our objects are deleted", is_cleared, PATIENT_SECONDS)
         await objects._send("DELETE", f"{collection}/{objects.namespace}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,17 +12,13 @@ import yaml
 from autoscaler.kube.transport import KubeClient
 from tests.e2e.conftest import CRD_FOLDER
 from tests.e2e.controlplane import ControlPlane
-from tests.e2e.fixtures import own_plane
+from tests.e2e.fixtures import quick_plane
 from tests.e2e.hpa.cases import random_cases
 from tests.e2e.hpa.report import counts, mismatches
-from tests.e2e.hpa.run import Namespaces, answers, run_all
+from tests.e2e.hpa.run import Namespaces, run_all
 from tests.e2e.hpa.timing import DOWNSCALE_SECONDS, SYNC_SECONDS
-from tests.e2e.objects import Objects, own_namespace, until
+from tests.e2e.objects import Objects, define, own_namespace
 
-FLAGS = (
-    f"--horizontal-pod-autoscaler-sync-period={SYNC_SECONDS}s",
-    f"--horizontal-pod-autoscaler-downscale-stabilization={DOWNSCALE_SECONDS}s",
-)
 CHANGES_MIN = 5
 """Of an object on average; with fewer, equality would say little."""
 
@@ -31,7 +26,7 @@ CHANGES_MIN = 5
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[ControlPlane]:
     """A control plane whose HPA looks more often."""
-    yield from own_plane(lambda: ControlPlane(controller_arguments=FLAGS))
+    yield from quick_plane(SYNC_SECONDS, DOWNSCALE_SECONDS)
 
 
 @pytest.fixture
@@ -39,9 +34,7 @@ async def namespaces(client: KubeClient, objects: Objects) -> AsyncIterator[Name
     """Two, on a cluster that knows objects of both groups."""
     for path in sorted(CRD_FOLDER.glob("*.yaml")):
         body = yaml.safe_load(path.read_text().replace("flyball.dev", "keda.sh"))
-        await objects.apply(body)
-        served = f"/apis/keda.sh/v1alpha1/{body['spec']['names']['plural']}"
-        await until("the kind is served", partial(answers, client, served))
+        await define(objects, body)
     async with own_namespace(client) as other:
         yield Namespaces(in_step=objects, at_once=other)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,9 @@ import pytest
 from autoscaler.api.annotations import ADOPT
 from autoscaler.controller.objects import WatchKeda
 from autoscaler.core.model import HpaSettings
-from autoscaler.errors import NotFound
 from autoscaler.kube.transport import KubeClient
 from tests.e2e.controlplane import ControlPlane
-from tests.e2e.fixtures import own_plane
+from tests.e2e.fixtures import quick_plane
 from tests.e2e.hpa.compare import Verdict, compare, side_by_side
 from tests.e2e.hpa.recorder import Recorder
 from tests.e2e.keda.cases import (
@@ -38,10 +36,6 @@ from tests.e2e.objects import Objects, own_namespace, until
 from tests.servers.process import ServerMissing
 
 KEDA = "keda.sh/v1alpha1"
-FLAGS = (
-    f"--horizontal-pod-autoscaler-sync-period={SYNC_SECONDS}s",
-    f"--horizontal-pod-autoscaler-downscale-stabilization={DOWNSCALE_SECONDS}s",
-)
 SETTINGS = msgspec.structs.replace(
     QUICK,
     watch_keda=WatchKeda.ANNOTATED,
@@ -60,7 +54,7 @@ moment of its own."""
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[ControlPlane]:
     """A control plane whose HPA looks more often."""
-    yield from own_plane(lambda: ControlPlane(controller_arguments=FLAGS))
+    yield from quick_plane(SYNC_SECONDS, DOWNSCALE_SECONDS)
 
 
 @pytest.mark.slow
@@ -77,32 +71,33 @@ async def test_replica_series_equal_kedas(
 ) -> None:
     """Ten objects, with us and with KEDA: the same counts in the same order at the same times."""
     source, recorder = Source(), Recorder(client)
+    settings = msgspec.structs.replace(SETTINGS, namespace=objects.namespace)
     async with own_namespace(client) as theirs, source.serving():
         try:
             async with (
                 keda_for(theirs.namespace, cluster, client, tmp_path),
-                _served_by_us(service_kubeconfig, objects.namespace),
+                running(service_kubeconfig, settings),
             ):
                 start_at, end_at = await _run(theirs, objects, source, recorder)
         except ServerMissing as missing:
             pytest.skip(str(missing))
         finally:
-            await _let_go(theirs)
-            await _let_go(objects)
-    verdicts: dict[str, Verdict] = {}
+            for side in (theirs, objects):
+                await side.delete_ours(KEDA)
+    verdicts: list[Verdict] = []
     tables = []
     for case in CASES:
         given = recorder.series[theirs.namespace, case.name]
         ours = recorder.series[objects.namespace, case.name]
         verdict = compare(given, ours, period_seconds=APART_SECONDS, end_at=end_at)
-        verdicts[case.name] = verdict
+        verdicts.append(verdict)
         if verdict.mismatch or given[-1].replicas != case.ends_at:
             said = verdict.mismatch or f"ends at {given[-1].replicas}, not {case.ends_at}"
             tables.append(f"{case.name}: {said}\n{side_by_side(given, ours, start_at)}")
         if max(point.replicas for point in given) != case.highest:
             tables.append(f"{case.name}: never reached {case.highest}")
-    changes = sum(one.changes for one in verdicts.values())
-    lag = max(one.lag_seconds for one in verdicts.values())
+    changes = sum(one.changes for one in verdicts)
+    lag = max(one.lag_seconds for one in verdicts)
     summary = (
         f"{len(CASES)} objects, {changes} replica changes of KEDA matched, at most {lag:.1f} s "
         f"apart, {len(tables)} mismatches"
@@ -110,12 +105,6 @@ async def test_replica_series_equal_kedas(
     with capsys.disabled():
         sys.stdout.write(f"\n{summary}\n")
     assert not tables, summary + "\n\n" + "\n\n".join(tables)
-
-
-@asynccontextmanager
-async def _served_by_us(kubeconfig: Path, namespace: str) -> AsyncIterator[None]:
-    async with running(kubeconfig, msgspec.structs.replace(SETTINGS, namespace=namespace)):
-        yield
 
 
 async def _run(
@@ -191,16 +180,3 @@ async def _is_ready(side: Objects, name: str) -> bool:
     return any(
         one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", ())
     )
-
-
-async def _let_go(side: Objects) -> None:
-    """Delete KEDA's objects though nobody is left to do what their finalizer is for."""
-    try:
-        found = await side.find(KEDA, "ScaledObject")
-    except NotFound:
-        return
-    for one in found:
-        name = one["metadata"]["name"]
-        if one["metadata"].get("finalizers"):
-            await side.patch(KEDA, "ScaledObject", name, {"metadata": {"finalizers": None}})
-        await side.delete(KEDA, "ScaledObject", name)

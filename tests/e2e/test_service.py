@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.controlplane import AuditEvent, ControlPlane
+from tests.e2e.controlplane.audit import scale_writes
 from tests.e2e.live import account_of_the_service, running
 from tests.e2e.objects import FLYBALL, PATIENT_SECONDS, Objects, until
 from tests.servers import RedisServer
@@ -34,14 +35,7 @@ def push(server: RedisServer, objects: Objects, count: int) -> None:
 
 def counts_written(events: list[AuditEvent], namespace: str) -> list[int]:
     """Return the replicas asked for with success, in order."""
-    return [
-        event.request_object["spec"]["replicas"]
-        for event in events
-        if event.object_ref.namespace == namespace
-        and event.object_ref.subresource == "scale"
-        and event.verb == "patch"
-        and event.response_status.code == 200
-    ]
+    return [count for _, count in scale_writes(events, namespace)]
 
 
 async def test_list_drives_pods_from_zero_and_back(

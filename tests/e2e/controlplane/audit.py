@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,15 @@ class AuditEvent(msgspec.Struct, frozen=True, rename="camel"):
     def is_forbidden(self) -> bool:
         """Whether the user had no right to do it."""
         return self.annotations.get("authorization.k8s.io/decision") == "forbid"
+
+
+def scale_writes(events: Iterable[AuditEvent], namespace: str) -> Iterator[tuple[str, int]]:
+    """Yield name and count of each accepted write of a target's replicas, in order."""
+    for event in events:
+        written = event.object_ref
+        is_scale = written.subresource == "scale" and event.verb == "patch"
+        if is_scale and written.namespace == namespace and event.response_status.code == 200:
+            yield written.name, event.request_object["spec"]["replicas"]
 
 
 _decode = msgspec.json.Decoder(AuditEvent).decode

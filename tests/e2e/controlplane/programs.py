@@ -72,7 +72,7 @@ class Etcd(Program):
 
     @override
     def answers(self) -> bool:
-        found = _body(f"{self.url}/health")
+        found = probed(f"{self.url}/health")
         return bool(found and json.loads(found).get("health") == "true")
 
     def compact(self) -> int:
@@ -130,7 +130,7 @@ class SecureProgram(Program):
 
     @override
     def answers(self) -> bool:
-        return _body(self.url + self.probe, self._tls) == b"ok" and self._settled()
+        return probed(self.url + self.probe, self._tls) == b"ok" and self._settled()
 
 
 class KubeApiserver(SecureProgram):
@@ -171,10 +171,10 @@ class Kwok(Program):
 
     @override
     def answers(self) -> bool:
-        return _body(f"http://{self.address}/healthz") is not None
+        return probed(f"http://{self.address}/healthz") is not None
 
 
-def _body(url: str, tls: ssl.SSLContext | None = None) -> bytes | None:
+def probed(url: str, tls: ssl.SSLContext | None = None) -> bytes | None:
     """Return what a probe answers, None for an error; raises OSError when nobody does."""
     try:
         with urllib.request.urlopen(url, timeout=ANSWER_SECONDS, context=tls) as answer:

@@ -17,9 +17,10 @@ from typing import Final, NamedTuple
 import msgspec
 import yaml
 
-from autoscaler.errors import KubeError, NotFound
+from autoscaler.errors import NotFound
 from autoscaler.kube.transport import KubeClient
 from tests.e2e.controlplane import ControlPlane
+from tests.e2e.controlplane.audit import scale_writes
 from tests.e2e.faults.history import History
 from tests.e2e.faults.proxy import FaultProxy
 from tests.e2e.faults.subjects import POLL_SECONDS, Subject, Subjects
@@ -30,7 +31,7 @@ from tests.servers import RedisServer
 SETTLE_SECONDS: Final = 60.0
 RECOVERY_SECONDS: Final = 2 * POLL_SECONDS
 """What the service has: two polling intervals."""
-PATIENT_SECONDS: Final = 60.0
+LATE_SECONDS: Final = 60.0
 """How long is waited for a recovery that comes too late, so that its length can be told."""
 DROP_SECONDS: Final = 60.0
 
@@ -93,10 +94,10 @@ class Episode:
 
         The count begins when the API server answers the service's account, its rights known again.
         """
-        await until("the API server answers the service's account", self._answers, PATIENT_SECONDS)
+        await until("the API server answers the service's account", self._answers, LATE_SECONDS)
         over_at = time.monotonic()
         self._subjects.tempt()
-        await until("all is as it should be", self._is_settled, RECOVERY_SECONDS + PATIENT_SECONDS)
+        await until("all is as it should be", self._is_settled, RECOVERY_SECONDS + LATE_SECONDS)
         self._recovery_seconds = time.monotonic() - over_at
 
     async def outcome(self) -> Outcome:
@@ -142,11 +143,8 @@ class Episode:
             self._plane.audit_events, user=self._user, since=self._mark
         )
         written: defaultdict[str, list[int]] = defaultdict(list)
-        for event in events:
-            if event.object_ref.subresource == "scale" and event.verb == "patch":
-                count = (event.request_object or {}).get("spec", {}).get("replicas")
-                if count is not None and event.response_status.code == 200:
-                    written[event.object_ref.name].append(count)
+        for name, count in scale_writes(events, self.objects.namespace):
+            written[name].append(count)
         assert written, "during each fault work rises, so counts are written"
         found = [
             f"{name}: {counts} written"
@@ -200,8 +198,6 @@ async def begun(
         finally:
             watching.cancel()
             await own_client.close()
-            with suppress(KubeError):
-                await objects.delete_ours()
 
 
 def _with_server(kubeconfig: Path, url: str, target: Path) -> Path:

@@ -7,9 +7,8 @@ fault of the control plane strikes all episodes of a batch at once, as it would 
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from random import Random
 from typing import Any, Final
@@ -123,16 +122,13 @@ async def _webhook_down(_plane: ControlPlane, episodes: Sequence[Episode], _rng:
 @asynccontextmanager
 async def _deaf_webhook(episode: Episode) -> AsyncIterator[None]:
     namespace = episode.objects.namespace
-    body = copy.deepcopy(
-        configuration(f"https://127.0.0.1:{free_port()}/validate", namespace, "Ignore")
-    )
+    body = configuration(f"https://127.0.0.1:{free_port()}/validate", namespace, "Ignore")
     body["metadata"]["name"] = f"flyball-{namespace}"
-    async with AsyncExitStack() as stack:
-        await episode.objects.create(body)
-        stack.push_async_callback(
-            episode.objects.delete, *CONFIGURATION[:2], body["metadata"]["name"]
-        )
+    await episode.objects.create(body)
+    try:
         yield
+    finally:
+        await episode.objects.delete(*CONFIGURATION[:2], body["metadata"]["name"])
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:

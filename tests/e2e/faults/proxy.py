@@ -57,12 +57,12 @@ class Refusing:
 
     def __init__(self, *statuses: tuple[int, int]) -> None:
         self._statuses = statuses
-        self.answered = 0
+        self._answered = 0
 
     async def meet(self, request: web.BaseRequest) -> web.Response | None:
         """Answer an error, as an API server or a load balancer before it would."""
-        status, seconds = self._statuses[self.answered % len(self._statuses)]
-        self.answered += 1
+        status, seconds = self._statuses[self._answered % len(self._statuses)]
+        self._answered += 1
         headers = {"Retry-After": str(seconds)} if seconds else {}
         return web.Response(status=status, text=f"{request.path}: not now", headers=headers)
 
@@ -85,7 +85,6 @@ class Hanging:
     def __init__(self) -> None:
         self._over = asyncio.Event()
         self._end = HungEnd.RESUMED
-        self.held = 0
 
     def end(self, how: HungEnd) -> None:
         """Let go what was held."""
@@ -94,7 +93,6 @@ class Hanging:
 
     async def meet(self, request: web.BaseRequest) -> web.Response | None:
         """Hold a request back."""
-        self.held += 1
         await self.pass_on()
         return None
 

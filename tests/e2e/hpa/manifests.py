@@ -75,34 +75,6 @@ def metric_name(case: Case, index: int) -> str:
     return f"case-{case.number}-{index}"
 
 
-def registrations(namespace: str, port: int) -> list[dict[str, Any]]:
-    """Return what makes the API server send the metrics APIs to a port of this machine."""
-    name = "adapter"
-    service = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {"type": "ExternalName", "externalName": "localhost"},
-    }
-    registered = [
-        {
-            "apiVersion": "apiregistration.k8s.io/v1",
-            "kind": "APIService",
-            "metadata": {"name": f"{version}.{group}"},
-            "spec": {
-                "group": group,
-                "version": version,
-                "service": {"name": name, "namespace": namespace, "port": port},
-                "insecureSkipTLSVerify": True,
-                "groupPriorityMinimum": 100,
-                "versionPriority": 100,
-            },
-        }
-        for group, version in GROUPS.items()
-    ]
-    return [service, *registered]
-
-
 def _hpa_metric(case: Case, index: int) -> dict[str, Any]:
     metric = case.metrics[index]
     field = metric.target_type[0].lower() + metric.target_type[1:]

@@ -15,8 +15,8 @@ import msgspec
 from autoscaler.controller.objects import WatchKeda
 from autoscaler.controller.snapshots import SnapshotSettings
 from autoscaler.core.model import HpaSettings
-from autoscaler.errors import NotFound
 from autoscaler.kube.transport import KubeClient
+from tests.e2e.aggregation import put_behind
 from tests.e2e.hpa.adapter import Adapter
 from tests.e2e.hpa.cases import LOOKS, Case
 from tests.e2e.hpa.compare import compare
@@ -24,7 +24,6 @@ from tests.e2e.hpa.manifests import (
     GROUPS,
     autoscaler,
     deployment,
-    registrations,
     scaled_object,
 )
 from tests.e2e.hpa.recorder import Recorder
@@ -88,7 +87,7 @@ async def run_all(
     recorder = Recorder(client)
     adapter = Adapter(cases, courses, recorder.pods)
     async with adapter.serving(folder):
-        await _register(client, namespaces.in_step, adapter.port)
+        await put_behind(namespaces.in_step, adapter.port, GROUPS)
         await _deploy(cases, namespaces)
         async with _recording(recorder, namespaces), _services(kubeconfig, namespaces):
             start_at = time.monotonic()
@@ -109,15 +108,6 @@ async def run_all(
         verdict = compare(theirs, ours, period_seconds=SYNC_SECONDS, end_at=end_at)
         results.append(Result(case, theirs, ours, verdict, courses[case.number].looks))
     return results, start_at
-
-
-async def _register(client: KubeClient, objects: Objects, port: int) -> None:
-    """Put the adapter behind the API server and wait until it is asked."""
-    for body in registrations(objects.namespace, port):
-        await objects.apply(body)
-    for group, version in GROUPS.items():
-        served = f"/apis/{group}/{version}"
-        await until("the adapter is asked", partial(answers, client, served))
 
 
 async def _deploy(cases: Sequence[Case], namespaces: Namespaces) -> None:
@@ -161,12 +151,3 @@ async def _services(kubeconfig: Path, namespaces: Namespaces) -> AsyncIterator[N
             own = msgspec.structs.replace(settings, namespace=objects.namespace)
             await stack.enter_async_context(running(kubeconfig, own))
         yield
-
-
-async def answers(client: KubeClient, path: str) -> bool:
-    """Return whether the API server serves a path."""
-    try:
-        await client.request("GET", path)
-    except NotFound:
-        return False
-    return True

@@ -5,24 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
 from autoscaler.kube.transport import KubeClient
+from tests.e2e.aggregation import put_behind, take_away
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.controlplane.binaries import KEDA, find_files
 from tests.e2e.controlplane.certificates import Authority
 from tests.e2e.controlplane.harness import any_server
-from tests.e2e.hpa.run import answers
 from tests.e2e.keda.programs import KedaAdapter, KedaOperator
-from tests.e2e.objects import Objects, until
+from tests.e2e.objects import Objects, define
 
 NAMESPACE: Final = "keda"
-METRICS: Final = "external.metrics.k8s.io"
-SERVICE: Final = "keda-metrics-apiserver"
+METRICS: Final = {"external.metrics.k8s.io": "v1beta1"}
 
 
 @asynccontextmanager
@@ -45,10 +43,7 @@ async def keda_for(
     objects = Objects(client, NAMESPACE)
     for path in sorted(find_files(KEDA, "definitions").glob("*.yaml")):
         body = yaml.safe_load(path.read_text(encoding="utf-8"))
-        await objects.apply(body)
-        spec = body["spec"]
-        served = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
-        await until("the definition is served", partial(answers, client, served))
+        await define(objects, body)
     await objects.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     certificates = await asyncio.to_thread(_certificates, folder)
     kubeconfig = plane.kubeconfig()
@@ -65,12 +60,8 @@ async def keda_for(
             kubeconfig, certificates, operator, environment=environment, tls=any_server()
         )
         await stack.enter_async_context(adapter)
-        for body in _registration(adapter.port):
-            await objects.apply(body)
-        stack.push_async_callback(
-            objects.delete, "apiregistration.k8s.io/v1", "APIService", f"v1beta1.{METRICS}"
-        )
-        await until("the adapter is asked", partial(answers, client, f"/apis/{METRICS}/v1beta1"))
+        await put_behind(objects, adapter.port, METRICS)
+        stack.push_async_callback(take_away, objects, METRICS)
         yield
 
 
@@ -83,24 +74,3 @@ def _certificates(folder: Path) -> Path:
         alternatives=("DNS:localhost", "DNS:keda-operator", "IP:127.0.0.1"),
     )
     return target
-
-
-def _registration(port: int) -> list[dict[str, Any]]:
-    """Return what makes the API server ask the adapter on this machine."""
-    service = {"type": "ExternalName", "externalName": "localhost", "ports": [{"port": 443}]}
-    return [
-        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": SERVICE}, "spec": service},
-        {
-            "apiVersion": "apiregistration.k8s.io/v1",
-            "kind": "APIService",
-            "metadata": {"name": f"v1beta1.{METRICS}"},
-            "spec": {
-                "service": {"name": SERVICE, "namespace": NAMESPACE, "port": port},
-                "group": METRICS,
-                "version": "v1beta1",
-                "insecureSkipTLSVerify": True,
-                "groupPriorityMinimum": 100,
-                "versionPriority": 100,
-            },
-        },
-    ]

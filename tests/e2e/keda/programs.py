@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from typing_extensions import override
 
-from tests.e2e.controlplane.programs import ANSWER_SECONDS, LOOPBACK, Program, SecureProgram
+from tests.e2e.controlplane.programs import LOOPBACK, Program, SecureProgram, probed
 from tests.servers.process import free_port
 
 
@@ -51,12 +49,7 @@ class KedaOperator(Program):
 
     @override
     def answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://{self.address}/readyz", timeout=ANSWER_SECONDS):
-                return True
-        except urllib.error.HTTPError as error:
-            error.close()
-            return False
+        return probed(f"http://{self.address}/readyz") is not None
 
 
 class KedaAdapter(SecureProgram):
