@@ -1,0 +1,1 @@
+"""Offline load simulation: the decision core under recorded or synthetic load, in virtual time."""

@@ -1,0 +1,199 @@
+"""Parameters of the simulated world, one struct per stage of a pod's life.
+
+Defaults are common values; where a result depends on a value that nobody can guess (service time,
+concurrency, start-up, the age of metrics) there is none.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Delay(msgspec.Struct, frozen=True, kw_only=True):
+    """A log-normal duration by its median and 95th percentile; equal ones make it fixed."""
+
+    median_seconds: float
+    p95_seconds: float
+
+
+class ImagePull(msgspec.Struct, frozen=True, kw_only=True):
+    """Pulling the image where the node does not have it.
+
+    Attributes:
+        cached_ratio: Share of pods whose node has the image, 0..1.
+        seconds: Duration of a pull.
+    """
+
+    cached_ratio: float = 1.0
+    seconds: float = 0.0
+
+
+class StartUp(msgspec.Struct, frozen=True, kw_only=True):
+    """From the decision to a pod that serves; the delays of the stages add up.
+
+    Attributes:
+        container: Container start until the application could serve.
+        scale_write: Write of the scale and creation of the pod.
+        scheduling: Until a node is found (if one has room).
+        image_pull: See :class:`ImagePull`.
+        probe_period_seconds: Readiness is noticed at multiples of this; 0 = at once.
+        endpoint: From Ready until traffic arrives.
+        warm_up_seconds: Capacity of a fresh pod rises linearly to full over this time.
+    """
+
+    container: Delay
+    scale_write: Delay | None = None
+    scheduling: Delay | None = None
+    image_pull: ImagePull = ImagePull()
+    probe_period_seconds: float = 0.0
+    endpoint: Delay | None = None
+    warm_up_seconds: float = 0.0
+
+
+class ServiceTime(StrEnum):
+    """Shape of the service time."""
+
+    EXPONENTIAL = "exponential"
+    DETERMINISTIC = "deterministic"
+    LOG_NORMAL = "log-normal"
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """How a replica serves: first come, first served, ``concurrency`` requests at a time.
+
+    Attributes:
+        mean_seconds: Mean service time of a request.
+        concurrency: Requests one replica serves at a time.
+        shape: Distribution of the service time.
+        cv2: Squared coefficient of variation; only read for log-normal.
+    """
+
+    mean_seconds: float
+    concurrency: int
+    shape: ServiceTime = ServiceTime.EXPONENTIAL
+    cv2: float = 1.72
+
+    @property
+    def requests_per_second(self) -> float:
+        """What one replica serves at most."""
+        return self.concurrency / self.mean_seconds
+
+    @property
+    def squared_variation(self) -> float:
+        """Squared coefficient of variation of the shape."""
+        match self.shape:
+            case ServiceTime.EXPONENTIAL:
+                return 1.0
+            case ServiceTime.DETERMINISTIC:
+                return 0.0
+            case ServiceTime.LOG_NORMAL:
+                return self.cv2
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens to requests that wait.
+
+    Attributes:
+        slo_seconds: A request that waits longer is late.
+        timeout_seconds: A request that waits longer is given up, and counts as late.
+        retry_ratio: Share of given up requests that come again in the next step, 0..1.
+        buffer_requests: Most requests that wait while nothing serves (activation).
+    """
+
+    slo_seconds: float
+    timeout_seconds: float = 30.0
+    retry_ratio: float = 0.0
+    buffer_requests: float = 10_000.0
+
+
+class Termination(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a pod: it is paid for until it has drained."""
+
+    drain_seconds: float = 10.0
+
+
+class Nodes(msgspec.Struct, frozen=True, kw_only=True):
+    """The node pool pods are packed on.
+
+    Attributes:
+        pods_per_node: Pods of this size that fit on one node.
+        initial: Nodes at the beginning; also the least.
+        maximum: Most nodes; further pods stay pending.
+        provisioning: From the pending pod to the ready node.
+        idle_seconds: An empty node is removed after this time.
+    """
+
+    pods_per_node: int
+    initial: int
+    maximum: int
+    provisioning: Delay
+    idle_seconds: float = 600.0
+
+
+class Faults(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes wrong; nothing by default.
+
+    Attributes:
+        crashes_per_pod_hour: Serving pods that crash and start again.
+        metric_outages: ``(from, to)`` seconds after the start without metrics.
+        scale_outages: ``(from, to)`` seconds after the start in which scale writes fail.
+    """
+
+    crashes_per_pod_hour: float = 0.0
+    metric_outages: tuple[tuple[float, float], ...] = ()
+    scale_outages: tuple[tuple[float, float], ...] = ()
+
+
+class Prices(msgspec.Struct, frozen=True, kw_only=True):
+    """What things cost, in any currency."""
+
+    replica_hour: float = 1.0
+    node_hour: float = 0.0
+
+
+class Plant(msgspec.Struct, frozen=True, kw_only=True):
+    """One scaled workload."""
+
+    service: Service
+    start_up: StartUp
+    waiting: Waiting
+    termination: Termination = Termination()
+    nodes: Nodes | None = None
+    faults: Faults = Faults()
+    prices: Prices = Prices()
+
+
+class SignalKind(StrEnum):
+    """What a metric measures of the plant."""
+
+    REQUEST_RATE = "request_rate"
+    """Requests per second that arrive, retries included, mean over the window."""
+    QUEUE_LENGTH = "queue_length"
+    """Requests that wait, now."""
+    CONCURRENCY = "concurrency"
+    """Requests that wait or are served, now."""
+    UTILIZATION = "utilization"
+    """Busy share of the serving replicas, 0..1, mean over the window."""
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric as an autoscaler sees it: measured at scrapes, over a window, and late.
+
+    Attributes:
+        name: What triggers refer to.
+        lag_seconds: From a scrape until its value can be read.
+        window_seconds: The mean is taken over this time before the scrape.
+        scrape_seconds: Between scrapes.
+        phase_seconds: Of the first scrape.
+        missed_ratio: Share of scrapes that fail, 0..1; the last value stands for five minutes.
+    """
+
+    name: str
+    kind: SignalKind
+    lag_seconds: float
+    window_seconds: float = 60.0
+    scrape_seconds: float = 15.0
+    phase_seconds: float = 0.0
+    missed_ratio: float = 0.0

@@ -1,0 +1,1 @@
+"""What arrives: traces, generators, composition and importers."""
