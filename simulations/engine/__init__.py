@@ -1,0 +1,1 @@
+"""Virtual time: the exact replay, the vectorised kernel and the per-request referee."""
