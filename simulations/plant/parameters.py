@@ -7,18 +7,24 @@ concurrency, start-up, the age of metrics) there is none.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
 
-class Delay(msgspec.Struct, frozen=True, kw_only=True):
+
+class Delay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A log-normal duration by its median and 95th percentile; equal ones make it fixed."""
 
-    median_seconds: float
-    p95_seconds: float
+    median_seconds: NotNegative
+    p95_seconds: NotNegative
 
 
-class ImagePull(msgspec.Struct, frozen=True, kw_only=True):
+class ImagePull(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Pulling the image where the node does not have it.
 
     Attributes:
@@ -26,11 +32,11 @@ class ImagePull(msgspec.Struct, frozen=True, kw_only=True):
         seconds: Duration of a pull.
     """
 
-    cached_ratio: float = 1.0
-    seconds: float = 0.0
+    cached_ratio: Ratio = 1.0
+    seconds: NotNegative = 0.0
 
 
-class StartUp(msgspec.Struct, frozen=True, kw_only=True):
+class StartUp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """From the decision to a pod that serves; the delays of the stages add up.
 
     Attributes:
@@ -47,9 +53,9 @@ class StartUp(msgspec.Struct, frozen=True, kw_only=True):
     scale_write: Delay | None = None
     scheduling: Delay | None = None
     image_pull: ImagePull = ImagePull()
-    probe_period_seconds: float = 0.0
+    probe_period_seconds: NotNegative = 0.0
     endpoint: Delay | None = None
-    warm_up_seconds: float = 0.0
+    warm_up_seconds: NotNegative = 0.0
 
 
 class ServiceTime(StrEnum):
@@ -60,7 +66,7 @@ class ServiceTime(StrEnum):
     LOG_NORMAL = "log-normal"
 
 
-class Service(msgspec.Struct, frozen=True, kw_only=True):
+class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a replica serves: first come, first served, ``concurrency`` requests at a time.
 
     Attributes:
@@ -70,10 +76,10 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         cv2: Squared coefficient of variation; only read for log-normal.
     """
 
-    mean_seconds: float
-    concurrency: int
+    mean_seconds: Positive
+    concurrency: Count
     shape: ServiceTime = ServiceTime.EXPONENTIAL
-    cv2: float = 1.72
+    cv2: NotNegative = 1.72
 
     @property
     def requests_per_second(self) -> float:
@@ -92,7 +98,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
                 return self.cv2
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+class Waiting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What happens to requests that wait.
 
     Attributes:
@@ -102,19 +108,19 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
         buffer_requests: Most requests that wait while nothing serves (activation).
     """
 
-    slo_seconds: float
-    timeout_seconds: float = 30.0
-    retry_ratio: float = 0.0
-    buffer_requests: float = 10_000.0
+    slo_seconds: NotNegative
+    timeout_seconds: Positive = 30.0
+    retry_ratio: Ratio = 0.0
+    buffer_requests: NotNegative = 10_000.0
 
 
-class Termination(msgspec.Struct, frozen=True, kw_only=True):
+class Termination(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The end of a pod: it is paid for until it has drained."""
 
-    drain_seconds: float = 10.0
+    drain_seconds: NotNegative = 10.0
 
 
-class Nodes(msgspec.Struct, frozen=True, kw_only=True):
+class Nodes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The node pool pods are packed on.
 
     Attributes:
@@ -125,14 +131,14 @@ class Nodes(msgspec.Struct, frozen=True, kw_only=True):
         idle_seconds: An empty node is removed after this time.
     """
 
-    pods_per_node: int
-    initial: int
-    maximum: int
+    pods_per_node: Count
+    initial: Count
+    maximum: Count
     provisioning: Delay
-    idle_seconds: float = 600.0
+    idle_seconds: NotNegative = 600.0
 
 
-class Faults(msgspec.Struct, frozen=True, kw_only=True):
+class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What goes wrong; nothing by default.
 
     Attributes:
@@ -141,19 +147,19 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
         scale_outages: ``(from, to)`` seconds after the start in which scale writes fail.
     """
 
-    crashes_per_pod_hour: float = 0.0
+    crashes_per_pod_hour: NotNegative = 0.0
     metric_outages: tuple[tuple[float, float], ...] = ()
     scale_outages: tuple[tuple[float, float], ...] = ()
 
 
-class Prices(msgspec.Struct, frozen=True, kw_only=True):
+class Prices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What things cost, in any currency."""
 
-    replica_hour: float = 1.0
-    node_hour: float = 0.0
+    replica_hour: NotNegative = 1.0
+    node_hour: NotNegative = 0.0
 
 
-class Plant(msgspec.Struct, frozen=True, kw_only=True):
+class Plant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One scaled workload."""
 
     service: Service
@@ -178,7 +184,7 @@ class SignalKind(StrEnum):
     """Busy share of the serving replicas, 0..1, mean over the window."""
 
 
-class Signal(msgspec.Struct, frozen=True, kw_only=True):
+class Signal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A metric as an autoscaler sees it: measured at scrapes, over a window, and late.
 
     Attributes:
@@ -192,8 +198,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     kind: SignalKind
-    lag_seconds: float
-    window_seconds: float = 60.0
-    scrape_seconds: float = 15.0
-    phase_seconds: float = 0.0
-    missed_ratio: float = 0.0
+    lag_seconds: NotNegative
+    window_seconds: Positive = 60.0
+    scrape_seconds: Positive = 15.0
+    phase_seconds: NotNegative = 0.0
+    missed_ratio: Ratio = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -29,17 +29,20 @@ REQUEST_MILLI: Final = 1000
 
 
 class Watched(msgspec.Struct, frozen=True, kw_only=True):
-    """Which signal a metric of the policy measures.
+    """What a metric of the policy measures.
 
     Attributes:
         metric: Name in the policy.
-        signal: Name of the signal.
+        signal: Name of the signal; unused with ``clock``.
         factor: The metric's value per unit of the signal.
+        clock: The metric follows from the time alone (a cron trigger): its reading at epoch
+            seconds.
     """
 
     metric: str
-    signal: str
+    signal: str = ""
     factor: float = 1.0
+    clock: Callable[[float], Reading] | None = None
 
 
 class DecidedAutoscaler:
@@ -133,6 +136,8 @@ class DecidedAutoscaler:
         )
 
     def _reading(self, metric: MetricPolicy, item: Watched, view: View) -> Reading:
+        if item.clock is not None:
+            return item.clock(view.at)
         measured = view.signals[item.signal]
         name = metric.spec.name
         sampled_at = view.at - (view.at_ms - measured.at_ms) / 1000

@@ -1,0 +1,1 @@
+"""What people write: scenarios in YAML, and the objects they put to the test."""

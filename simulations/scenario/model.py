@@ -1,0 +1,101 @@
+"""The shape of a scenario file.
+
+Names are those of the plant's parameters, durations in seconds, as everywhere in the simulations.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from simulations.plant.parameters import (
+    Count,
+    Faults,
+    Nodes,
+    NotNegative,
+    Positive,
+    Prices,
+    Service,
+    Signal,
+    StartUp,
+    Termination,
+    Waiting,
+)
+
+
+class TriggerModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a trigger of the object measures.
+
+    Attributes:
+        signal: Name of a signal of the tier.
+        factor: The trigger's value per unit of the signal.
+    """
+
+    signal: str
+    factor: Positive = 1.0
+
+
+class AutoscalerModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who scales a tier: exactly one of the first three.
+
+    Attributes:
+        scaled_object: A ScaledObject (flyball.dev or keda.sh) or the path of its manifest.
+        hpa: An ``autoscaling/v2`` spec.
+        baseline: Name of an autoscaler to compare with, such as ``kpa`` or ``static``.
+        triggers: By trigger name or position (``"0"``); of an HPA by position.
+        options: Parameters of the baseline.
+        controller: Whose loop runs a keda.sh object: ``keda`` (operator and HPA) or ``flyball``.
+    """
+
+    scaled_object: str | dict[str, Any] | None = None
+    hpa: dict[str, Any] | None = None
+    baseline: str | None = None
+    triggers: dict[str, TriggerModel] = {}
+    options: dict[str, Any] = {}
+    controller: str = ""
+
+
+class TierModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A workload, who scales it and what that one can see.
+
+    Attributes:
+        replicas: Serving at the beginning.
+        upstream: Tier whose requests come here; empty = the workload does.
+        fan_out: Requests here per request there.
+    """
+
+    name: str
+    service: Service
+    start_up: StartUp
+    waiting: Waiting
+    signals: tuple[Signal, ...]
+    autoscaler: AutoscalerModel
+    replicas: int = 1
+    upstream: str = ""
+    fan_out: Positive = 1.0
+    termination: Termination = Termination()
+    nodes: Nodes | None = None
+    faults: Faults = Faults()
+    prices: Prices = Prices()
+
+
+class ScenarioModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole scenario.
+
+    Attributes:
+        workload: What arrives (see ``docs/reference/workloads.md``).
+        step_seconds: Of virtual time; ticks and scrapes are whole steps.
+        seeds: Runs; each draws arrivals and start-up delays anew.
+        score_from_seconds: Warm-up that is not scored.
+        fail_on: Criteria a run must not meet, such as ``slo_violation>0.5%``.
+    """
+
+    name: str
+    workload: dict[str, Any]
+    tiers: tuple[TierModel, ...]
+    description: str = ""
+    step_seconds: Positive = 5.0
+    seeds: Count = 1
+    score_from_seconds: NotNegative = 0.0
+    fail_on: tuple[str, ...] = ()
