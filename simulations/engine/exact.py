@@ -28,6 +28,9 @@ from simulations.workload.load import Load
 DELAYS = 4096
 """Different start-up delays per run; more pods than that start over with the first."""
 
+TIER_SEEDS = 1_000_003
+"""Between the seeds of two tiers; the first one takes the run's own."""
+
 Progress = Callable[[int, int], None]
 """Called with the step and the number of steps, now and then."""
 
@@ -73,7 +76,7 @@ def replay(
     """
     check_order(tiers)
     running = {
-        spec.name: _Running(spec, load, seed=seed * 1009 + index)
+        spec.name: _Running(spec, load, seed=seed + index * TIER_SEEDS)
         for index, spec in enumerate(tiers)
     }
     expected, counted = load.expected.tolist(), load.counted.tolist()

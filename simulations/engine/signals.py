@@ -68,6 +68,13 @@ class Scrapes:
             newest.append(last)
         self._newest = newest
 
+    def steps(self) -> list[int]:
+        """Return every step before which a measurement is made."""
+        return [
+            (self._phase_ms + index * self._scrape_ms) // self._step_ms
+            for index in range(len(self._newest))
+        ]
+
     def visible(self, at_ms: int) -> int | None:
         """Return the step before which the newest readable measurement was made, None = none."""
         for begin_ms, end_ms in self._outages_ms:

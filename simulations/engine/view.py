@@ -14,7 +14,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-Replicas = NDArray[np.int64]
 Values = NDArray[np.float64]
 
 
@@ -71,17 +70,17 @@ class LaneView(NamedTuple):
     Attributes:
         at_ms: Milliseconds after the start of the run.
         at: Epoch seconds.
-        replicas: Pods there should be.
-        serving: Pods that serve.
-        signals: By name; NaN = missing. A signal of the load alone may be one number for all.
+        replicas: Pods there should be; whole numbers.
+        serving: Pods that serve; whole numbers.
+        signals: By name; NaN = missing. A signal of the load alone is one number for all lanes.
         measured_at_ms: By name, when the value was measured.
     """
 
     at_ms: int
     at: float
-    replicas: Replicas
-    serving: Replicas
-    signals: Mapping[str, Values]
+    replicas: Values
+    serving: Values
+    signals: Mapping[str, Values | float]
     measured_at_ms: Mapping[str, int]
 
 
@@ -97,6 +96,9 @@ class LaneAutoscaler(Protocol):
         """Forget everything and get ready for so many lanes."""
         ...
 
-    def decide(self, view: LaneView) -> Replicas:
-        """Return the replicas each lane wants."""
+    def decide(self, view: LaneView) -> Values:
+        """Return the replicas each lane wants, whole numbers; the view's arrays stay as they are.
+
+        Every change is made; there are no failing writes in lanes.
+        """
         ...

@@ -57,6 +57,9 @@ class DecidedAutoscaler:
         keep_decisions: Keep every decision, for reports.
 
     Attributes:
+        policy: What the user wants.
+        metrics: Of the policy, with what each measures.
+        wake_seconds: As given.
         why: Derivation of the last decision, for people.
         decisions: If they are kept.
 
@@ -80,12 +83,13 @@ class DecidedAutoscaler:
                     f"metric {metric.spec.name} of {policy.key or 'the policy'} measures no signal"
                 )
         self.policy = policy
-        self._metrics = [(metric, signals[metric.spec.name]) for metric in policy.metrics]
+        self.metrics = [(metric, signals[metric.spec.name]) for metric in policy.metrics]
         self._needs_pods = any(
             metric.spec.source not in {MetricSource.EXTERNAL, MetricSource.OBJECT}
             for metric in policy.metrics
         )
         self.tick_seconds = tick_seconds
+        self.wake_seconds = wake_seconds
         self._wake_ms = None if wake_seconds is None else round(wake_seconds * 1000)
         self._memory = Memory()
         self._decision: Decision | None = None
@@ -110,8 +114,7 @@ class DecidedAutoscaler:
             spec_replicas=view.replicas,
             status_replicas=view.replicas,
             readings={
-                metric.spec.name: self._reading(metric, item, view)
-                for metric, item in self._metrics
+                metric.spec.name: self._reading(metric, item, view) for metric, item in self.metrics
             },
             ready_pods=view.serving,
             total_pods=view.replicas,

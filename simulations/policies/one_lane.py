@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from simulations.engine.view import LaneAutoscaler, LaneView, View
+from simulations.engine.view import LaneAutoscaler, LaneView, Values, View
 
 
 class OneLane:
@@ -27,7 +27,7 @@ class OneLane:
 
     def decide(self, view: View) -> int:
         """Return the replicas the only lane wants."""
-        signals = {
+        signals: dict[str, Values | float] = {
             name: np.array([math.nan if measured.value is None else measured.value])
             for name, measured in view.signals.items()
         }
@@ -35,8 +35,8 @@ class OneLane:
             LaneView(
                 view.at_ms,
                 view.at,
-                np.array([view.replicas]),
-                np.array([view.serving]),
+                np.array([float(view.replicas)]),
+                np.array([float(view.serving)]),
                 signals,
                 {name: measured.at_ms for name, measured in view.signals.items()},
             )

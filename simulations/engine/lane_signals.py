@@ -1,0 +1,104 @@
+"""Signals of :mod:`simulations.engine.signals` over many lanes, equal to the last bit.
+
+A signal of the load alone is one number for all lanes. One of the plant needs the state before
+certain steps, known in advance from the scrapes; only those states are copied.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from simulations.engine.signals import Scrapes
+from simulations.engine.view import Values
+from simulations.plant.lane_tier import LaneTier
+from simulations.plant.parameters import Service, Signal, SignalKind
+
+NOT_KEPT: Values = np.zeros(0)
+
+
+class LaneSignal:
+    """One signal.
+
+    Args:
+        signal: What it measures.
+        scrapes: When.
+        service: Of the plant.
+        arrived: Requests counted before each step.
+        step_ms: Length of a step.
+    """
+
+    def __init__(
+        self,
+        signal: Signal,
+        scrapes: Scrapes,
+        service: Service,
+        arrived: Sequence[float],
+        step_ms: int,
+    ) -> None:
+        self.name = signal.name
+        self.kind = signal.kind
+        self._scrapes = scrapes
+        self._arrived = arrived
+        self._step_ms = step_ms
+        self._mean_seconds = service.mean_seconds
+        self._window_steps = max(1, round(signal.window_seconds * 1000 / step_ms))
+        self._kept: dict[int, tuple[Values, Values]] = {}
+        self._cached: tuple[int, Values | float] | None = None
+        measured = set(scrapes.steps())
+        self._needed = set(measured)
+        if self.kind is SignalKind.UTILIZATION:
+            self._needed |= {max(0, step - self._window_steps) for step in measured}
+
+    def keep(self, step: int, tier: LaneTier, served: Values, capacity: Values) -> None:
+        """Copy the state before a step, if a measurement will need it.
+
+        Args:
+            step: About to begin.
+            tier: As the step before left it.
+            served: Requests served since the start; only read for utilization.
+            capacity: Requests that could have been served since the start.
+        """
+        if self.kind is SignalKind.REQUEST_RATE or step not in self._needed:
+            return
+        match self.kind:
+            case SignalKind.QUEUE_LENGTH:
+                self._kept[step] = tier.backlog.copy(), NOT_KEPT
+            case SignalKind.CONCURRENCY:
+                seconds = self._step_ms / 1000
+                in_service = tier.served * self._mean_seconds / seconds
+                self._kept[step] = tier.backlog + in_service, NOT_KEPT
+            case SignalKind.UTILIZATION:
+                self._kept[step] = served.copy(), capacity.copy()
+
+    def read(self, at_ms: int) -> tuple[Values | float, int]:
+        """Return what can be read now (NaN = missing) and when it was measured, milliseconds."""
+        step = self._scrapes.visible(at_ms)
+        if step is None:
+            return math.nan, at_ms
+        if self._cached is None or self._cached[0] != step:
+            self._cached = step, self._measure(step)
+            oldest = step - self._window_steps
+            for kept in [kept for kept in self._kept if kept < oldest]:
+                del self._kept[kept]
+        return self._cached[1], step * self._step_ms
+
+    def _measure(self, step: int) -> Values | float:
+        since = max(0, step - self._window_steps)
+        match self.kind:
+            case SignalKind.REQUEST_RATE:
+                if since == step:
+                    return math.nan
+                arrived = self._arrived[step] - self._arrived[since]
+                return arrived / ((step - since) * (self._step_ms / 1000))
+            case SignalKind.UTILIZATION:
+                served, capacity = self._kept[step]
+                served_before, capacity_before = self._kept[since]
+                possible = capacity - capacity_before
+                value = np.full(len(possible), math.nan)
+                np.divide(served - served_before, possible, out=value, where=possible > 0)
+                return value
+            case _:
+                return self._kept[step][0]

@@ -1,0 +1,174 @@
+"""What is kept of many lanes: sums as the run goes on, never a value per step and lane."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import msgspec
+import numpy as np
+
+from simulations.engine.view import Values
+from simulations.plant.lane_tier import LaneTier
+from simulations.plant.parameters import Plant
+
+WORST_SECONDS: Final = 300
+"""Length of the interval whose violation ratio is reported as the worst."""
+
+DAY_SECONDS: Final = 86_400
+
+
+class Lateness(Protocol):
+    """Says how many of a step's requests wait longer than the SLO allows."""
+
+    def late_ratio(
+        self,
+        serving: Values,
+        arrivals_per_second: float,
+        backlog_before: Values,
+        backlog_after: Values,
+    ) -> Values:
+        """Return the share of late requests, 0..1, per lane."""
+        ...
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums over the scored steps, one element per lane; of days ``[days, lanes]``.
+
+    Attributes:
+        name: Of the group of lanes.
+        seconds: Scored time.
+        requests: Expected arrivals.
+        late: Requests that waited longer than the SLO allows.
+        dropped: Requests given up.
+        replica_seconds: Pods paid for, start-up and drain included.
+        changes: Changes of the replicas.
+        created: Pods created.
+        worst_ratio: Highest violation ratio of any five minutes.
+        day_violations: Late and dropped requests per day since the start of scoring.
+        day_requests: Expected arrivals per day (one number per day).
+        day_replica_seconds: Pods paid for per day.
+    """
+
+    name: str
+    seconds: float
+    requests: float
+    late: Values
+    dropped: Values
+    replica_seconds: Values
+    changes: Values
+    created: Values
+    worst_ratio: Values
+    day_violations: Values
+    day_requests: Values
+    day_replica_seconds: Values
+
+    @property
+    def violation_ratio(self) -> Values:
+        """Share of requests that were late or dropped."""
+        return (self.late + self.dropped) / max(self.requests, 1e-12)
+
+    @property
+    def replica_hours(self) -> Values:
+        """Pods paid for."""
+        return self.replica_seconds / 3600
+
+
+class Ledger:
+    """Adds up what lanes do.
+
+    Args:
+        plant: Of all lanes.
+        lateness: Of the plant.
+        lanes: Number of lanes.
+        step_seconds: Length of a step.
+    """
+
+    def __init__(
+        self, plant: Plant, lateness: Lateness, *, lanes: int, step_seconds: float
+    ) -> None:
+        self._lateness = lateness
+        self._drain_seconds = plant.termination.drain_seconds
+        self._step_seconds = step_seconds
+        self._bucket_steps = max(1, round(WORST_SECONDS / step_seconds))
+        self._day_steps = max(1, round(DAY_SECONDS / step_seconds))
+        self._before = np.zeros(lanes)
+        self._pods = np.zeros(lanes)
+        self._late = np.zeros(lanes)
+        self._dropped = np.zeros(lanes)
+        self.changes = np.zeros(lanes)
+        self._worst = np.zeros(lanes)
+        self._bucket_requests = 0.0
+        self._bucket_violations = np.zeros(lanes)
+        self._requests = 0.0
+        self._steps = 0
+        self._drained_before: Values | None = None
+        self._created_before: Values | None = None
+        self._days: list[tuple[float, Values, Values]] = []
+
+    def before(self, tier: LaneTier) -> None:
+        """Note the state before a scored step is served."""
+        if self._drained_before is None:
+            self._drained_before = tier.drained.copy()
+            self._created_before = tier.created.astype(np.float64)
+        np.copyto(self._before, tier.backlog)
+
+    def after(self, tier: LaneTier, arrivals: float, *, known: bool) -> None:
+        """Add a step that was served; requests of an unknown load are not scored, pods are."""
+        self._pods += tier.replicas
+        if known:
+            ratio = self._lateness.late_ratio(
+                tier.serving, arrivals / self._step_seconds, self._before, tier.backlog
+            )
+            np.multiply(ratio, arrivals, out=ratio)
+            self._late += ratio
+            self._dropped += tier.dropped
+            self._requests += arrivals
+        self._steps += 1
+        if self._steps % self._bucket_steps == 0:
+            self._close_bucket()
+        if self._steps % self._day_steps == 0:
+            self._close_day(tier)
+
+    def totals(self, tier: LaneTier, name: str, lanes: slice) -> Totals:
+        """Return the sums of some lanes."""
+        if self._steps % self._day_steps:
+            self._close_day(tier)
+        self._close_bucket()
+        seconds = self._paid_seconds(tier)[lanes]
+        created_before = self._created_before
+        assert created_before is not None
+        return Totals(
+            name=name,
+            seconds=self._steps * self._step_seconds,
+            requests=self._requests,
+            late=self._late[lanes].copy(),
+            dropped=self._dropped[lanes].copy(),
+            replica_seconds=seconds,
+            changes=self.changes[lanes].copy(),
+            created=(tier.created - created_before)[lanes],
+            worst_ratio=self._worst[lanes].copy(),
+            day_violations=self._per_day(1)[:, lanes],
+            day_requests=np.diff([0.0, *(day[0] for day in self._days)]),
+            day_replica_seconds=self._per_day(2)[:, lanes],
+        )
+
+    def _per_day(self, column: int) -> Values:
+        sums = np.array([day[column] for day in self._days])
+        return np.diff(sums, axis=0, prepend=0.0)
+
+    def _paid_seconds(self, tier: LaneTier) -> Values:
+        assert self._drained_before is not None
+        drained = tier.drained - self._drained_before
+        return self._pods * self._step_seconds + drained * self._drain_seconds
+
+    def _close_bucket(self) -> None:
+        violations = self._late + self._dropped
+        requests = self._requests - self._bucket_requests
+        if requests > 0:
+            ratio = (violations - self._bucket_violations) / requests
+            np.maximum(self._worst, ratio, out=self._worst)
+        self._bucket_requests = self._requests
+        self._bucket_violations = violations
+
+    def _close_day(self, tier: LaneTier) -> None:
+        self._days.append((self._requests, self._late + self._dropped, self._paid_seconds(tier)))
