@@ -60,6 +60,7 @@ demo: $(INSTALLED) ## Controller and embedded cluster under a day of load, live,
 
 bench: $(INSTALLED) servers ## Benchmarks: ratios against a named baseline of the same run
 	$(BIN)/python benchmarks/decide.py
+	$(BIN)/python benchmarks/simulation_speed.py
 	$(BIN)/python benchmarks/grouped_reads.py
 	$(BIN)/python benchmarks/webhook.py
 	$(BIN)/python benchmarks/many_objects.py

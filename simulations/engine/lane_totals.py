@@ -38,13 +38,13 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
         name: Of the group of lanes.
         seconds: Scored time.
         requests: Expected arrivals.
-        late: Requests that waited longer than the SLO allows.
-        dropped: Requests given up.
+        late: Requests that waited longer than the SLO allows, those that gave up among them.
+        dropped: Requests that gave up.
         replica_seconds: Pods paid for, start-up and drain included.
         changes: Changes of the replicas.
         created: Pods created.
         worst_ratio: Highest violation ratio of any five minutes.
-        day_violations: Late and dropped requests per day since the start of scoring.
+        day_late: Late requests per day since the start of scoring.
         day_requests: Expected arrivals per day (one number per day).
         day_replica_seconds: Pods paid for per day.
     """
@@ -58,14 +58,14 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     changes: Values
     created: Values
     worst_ratio: Values
-    day_violations: Values
+    day_late: Values
     day_requests: Values
     day_replica_seconds: Values
 
     @property
     def violation_ratio(self) -> Values:
-        """Share of requests that were late or dropped."""
-        return (self.late + self.dropped) / max(self.requests, 1e-12)
+        """Share of requests that were late."""
+        return self.late / max(self.requests, 1e-12)
 
     @property
     def replica_hours(self) -> Values:
@@ -98,7 +98,7 @@ class Ledger:
         self.changes = np.zeros(lanes)
         self._worst = np.zeros(lanes)
         self._bucket_requests = 0.0
-        self._bucket_violations = np.zeros(lanes)
+        self._bucket_late = np.zeros(lanes)
         self._requests = 0.0
         self._steps = 0
         self._drained_before: Values | None = None
@@ -147,7 +147,7 @@ class Ledger:
             changes=self.changes[lanes].copy(),
             created=(tier.created - created_before)[lanes],
             worst_ratio=self._worst[lanes].copy(),
-            day_violations=self._per_day(1)[:, lanes],
+            day_late=self._per_day(1)[:, lanes],
             day_requests=np.diff([0.0, *(day[0] for day in self._days)]),
             day_replica_seconds=self._per_day(2)[:, lanes],
         )
@@ -162,13 +162,12 @@ class Ledger:
         return self._pods * self._step_seconds + drained * self._drain_seconds
 
     def _close_bucket(self) -> None:
-        violations = self._late + self._dropped
         requests = self._requests - self._bucket_requests
         if requests > 0:
-            ratio = (violations - self._bucket_violations) / requests
+            ratio = (self._late - self._bucket_late) / requests
             np.maximum(self._worst, ratio, out=self._worst)
         self._bucket_requests = self._requests
-        self._bucket_violations = violations
+        self._bucket_late = self._late.copy()
 
     def _close_day(self, tier: LaneTier) -> None:
         self._days.append((self._requests, self._late + self._dropped, self._paid_seconds(tier)))

@@ -1,0 +1,120 @@
+"""Waiting probabilities and the sizing that follows from them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulations.engine.referee import referee
+from simulations.plant.lateness import BINS, LatenessTable, erlang_c
+from simulations.plant.parameters import Service, ServiceTime, Waiting
+
+SERVICE = Service(mean_seconds=0.2, concurrency=4)
+WAITING = Waiting(slo_seconds=0.2)
+TABLE = LatenessTable(SERVICE, WAITING, step_seconds=5.0, replicas=300)
+
+
+@pytest.mark.parametrize(
+    ("servers", "utilisation", "expected"),
+    [(1, 0.5, 0.5), (2, 0.5, 1 / 3), (16, 0.9, 0.591), (40, 0.9, 0.412), (200, 0.9, 0.095)],
+)
+def test_erlang_c_gives_published_values(servers, utilisation, expected):
+    """M/M/1 and M/M/2 in closed form, the larger ones from tables."""
+    found = erlang_c(servers, np.array([utilisation * servers]))[0]
+    assert found == pytest.approx(expected, abs=6e-4)
+
+
+def test_erlang_c_survives_thousands_of_servers():
+    """The recursion neither overflows nor loses everything."""
+    assert 0 < erlang_c(4000, np.array([3990.0]))[0] < 1
+    assert erlang_c(4000, np.array([1000.0]))[0] == pytest.approx(0.0, abs=1e-12)
+
+
+@given(st.integers(1, 60), st.floats(0.1, 1500), st.floats(1.0, 1.5))
+def test_more_load_or_fewer_replicas_never_make_fewer_requests_late(replicas, rate, factor):
+    """The late share is monotonic in both, and a probability."""
+    zero = np.zeros(3)
+    serving = np.array([replicas, replicas, replicas + 1.0])
+    rates = np.array([rate, rate * factor, rate])
+    base, loaded, larger = TABLE.late_ratios(serving, rates, zero, zero)
+    assert 0 <= larger <= base <= loaded <= 1
+
+
+@given(st.integers(0, 40), st.floats(0, 900), st.floats(0, 3000), st.floats(0, 3000))
+def test_lanes_and_runs_are_scored_alike(replicas, rate, before, after):
+    """The fast path of the kernel gives what the path of reports gives."""
+    arguments = np.array([float(replicas)]), np.array([rate]), np.array([before]), np.array([after])
+    run = TABLE.late_ratios(*arguments)
+    lane = TABLE.late_ratio(arguments[0], rate, *arguments[2:])
+    assert lane[0] == pytest.approx(run[0])
+    assert 0 <= lane[0] <= 1
+
+
+def test_a_backlog_is_late_for_the_time_it_takes_to_shrink():
+    """40 replicas serve 800/s: 800 waiting requests at no new load are late for 0.8 of a second."""
+    late = TABLE.late_ratios(np.array([40.0]), np.array([0.0]), np.array([800.0]), np.array([0.0]))
+    assert late[0] == pytest.approx(0.8 * (1.0 / 5.0), abs=1e-6)
+
+
+def test_without_replicas_everything_that_waits_is_late():
+    """Zero replicas and an empty queue are no violation, a waiting request is."""
+    zero = np.zeros(2)
+    late = TABLE.late_ratios(zero, zero, zero, np.array([0.0, 3.0]))
+    assert late[1] == 1.0
+
+
+@given(st.floats(1, 2000), st.sampled_from([0.001, 0.005, 0.05]))
+def test_sizing_is_the_inverse_of_lateness(rate, ratio):
+    """The replicas it names meet the share; one less would not, up to two steps of the table."""
+    replicas = TABLE.replicas_for(np.array([rate]), ratio)[0]
+    assert late_share(replicas, rate) <= ratio
+    if replicas > 1:
+        assert late_share(replicas - 1, rate + 2 / BINS * (replicas - 1) * 20) > ratio
+
+
+def late_share(replicas: float, rate: float) -> float:
+    """Return the late share without a backlog."""
+    zero = np.zeros(1)
+    return TABLE.late_ratios(np.array([replicas]), np.array([rate]), zero, zero)[0]
+
+
+def test_larger_services_run_hotter():
+    """Sizing at one late share leaves less slack the larger the service (economies of scale)."""
+    rates = np.array([20.0, 200.0, 2000.0])
+    slack = TABLE.replicas_for(rates, 0.005) * SERVICE.requests_per_second / rates
+    assert slack[0] > slack[1] > slack[2] > 1
+
+
+@pytest.mark.parametrize("shape", ServiceTime)
+def test_the_referee_is_seeded_and_counts_every_request(shape):
+    """The same seed gives the same requests; all are served or leave."""
+    expected, serving = np.full(120, 700.0), np.full(120, 8)
+    service = Service(mean_seconds=0.2, concurrency=4, shape=shape)
+    first, again, other = (
+        referee(expected, serving, service, WAITING, step_seconds=5.0, seed=seed)
+        for seed in (1, 1, 2)
+    )
+    assert (first.arrivals == again.arrivals).all()
+    assert (first.late == again.late).all()
+    assert (first.arrivals != other.arrivals).any()
+    assert first.arrivals.sum() == pytest.approx(120 * 700, rel=0.02)
+
+
+def test_the_referee_gives_the_waits_of_a_queue_with_many_servers():
+    """M/M/c: the share that waits is Erlang's C, the waits are exponential."""
+    expected, serving = np.full(2000, 0.9 * 4 * 20 * 5.0), np.full(2000, 4)
+    judged = referee(expected, serving, SERVICE, WAITING, step_seconds=5.0, seed=3)
+    share = len(judged.waits) / judged.arrivals.sum()
+    assert share == pytest.approx(erlang_c(16, np.array([14.4]))[0], abs=0.02)
+    assert judged.waits.mean() == pytest.approx(0.2 / (16 - 14.4), rel=0.1)
+
+
+def test_requests_leave_the_referee_at_their_timeout():
+    """At twice the capacity the queue settles at the timeout and half of the requests leave."""
+    expected, serving = np.full(200, 2 * 20 * 5.0), np.full(200, 1)
+    waiting = Waiting(slo_seconds=0.2, timeout_seconds=10.0)
+    judged = referee(expected, serving, SERVICE, waiting, step_seconds=5.0, seed=4)
+    assert judged.dropped[20:].sum() / judged.arrivals[20:].sum() == pytest.approx(0.5, abs=0.02)
+    assert judged.wait_seconds(1.0) <= 10.0
