@@ -15,6 +15,8 @@ SERVICE = Service(mean_seconds=0.2, concurrency=4)
 WAITING = Waiting(slo_seconds=0.2)
 TABLE = LatenessTable(SERVICE, WAITING, step_seconds=5.0, replicas=300)
 
+BACKLOGS = st.integers(0, 30_000).map(lambda tenths: tenths / 10)
+
 
 @pytest.mark.parametrize(
     ("servers", "utilisation", "expected"),
@@ -42,7 +44,7 @@ def test_more_load_or_fewer_replicas_never_make_fewer_requests_late(replicas, ra
     assert 0 <= larger <= base <= loaded <= 1
 
 
-@given(st.integers(0, 40), st.floats(0, 900), st.floats(0, 3000), st.floats(0, 3000))
+@given(st.integers(0, 40), st.floats(0, 900), BACKLOGS, BACKLOGS)
 def test_lanes_and_runs_are_scored_alike(replicas, rate, before, after):
     """The fast path of the kernel gives what the path of reports gives."""
     arguments = np.array([float(replicas)]), np.array([rate]), np.array([before]), np.array([after])
