@@ -1,0 +1,1 @@
+"""Recorded load from files and from Prometheus."""

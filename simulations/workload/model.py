@@ -1,0 +1,156 @@
+"""The ``workload`` section of a scenario: one source, and what is done to it.
+
+::
+
+    workload: {trace: worldcup98, from_seconds: 5184000, duration_seconds: 86400,
+               peak_per_second: 400}
+    workload: {shape: {generator: diurnal, mean_per_second: 100, noise_ratio: 0.1}}
+    workload: {csv: load.csv, unit: per_step}
+    workload: {prometheus: {url: "http://prometheus:9090"}, query: "sum(rate(hits_total[1m]))",
+               days: 14}
+    workload: {sum: [{trace: taxi}, {shape: {generator: burst, ...}}]}
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from simulations.errors import SimulationError
+from simulations.workload import compose
+from simulations.workload.catalogue import load_trace, smoothed
+from simulations.workload.generators import Generator
+from simulations.workload.importers.journal import read_journal, trace_of_journal
+from simulations.workload.importers.prometheus import Access, query_range
+from simulations.workload.importers.tables import read_csv, read_parquet
+from simulations.workload.trace import Trace, Unit
+
+SOURCES: Final = ("trace", "shape", "csv", "parquet", "prometheus", "journal", "sum")
+DAY_SECONDS: Final = 86_400
+
+
+class WorkloadModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What arrives.
+
+    Attributes:
+        trace: Name of a shipped trace.
+        shape: A generator and its parameters.
+        csv: Path, relative to the scenario file.
+        parquet: Path.
+        prometheus: Where to ask.
+        journal: Path of a saved decision journal.
+        sum: Several workloads at once.
+        query: With ``prometheus``: PromQL that gives one series.
+        days: With ``prometheus``: how far back.
+        every_seconds: With ``prometheus`` and ``journal``: between instants.
+        metric: With ``journal``: which metric.
+        time_column: With files.
+        value_column: With files.
+        unit: With files: what a value counts.
+        name: For reports.
+        from_seconds: Skip so much; negative = from so much before the end.
+        duration_seconds: Then take so much.
+        smooth_seconds: Centred mean.
+        peak_per_second: Scale so that the 99.9th percentile of the rate is this.
+        scale: Multiply (after ``peak_per_second``).
+        repeat: So many times in a row.
+    """
+
+    trace: str | None = None
+    shape: Generator | None = None
+    csv: str | None = None
+    parquet: str | None = None
+    prometheus: Access | None = None
+    journal: str | None = None
+    sum: tuple[WorkloadModel, ...] | None = None
+    query: str = ""
+    days: Annotated[float, msgspec.Meta(gt=0)] = 14.0
+    every_seconds: Annotated[float, msgspec.Meta(ge=1)] = 60.0
+    metric: str = ""
+    time_column: str = "timestamp"
+    value_column: str = "value"
+    unit: Unit = Unit.PER_SECOND
+    name: str = ""
+    from_seconds: float = 0.0
+    duration_seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    smooth_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    peak_per_second: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    scale: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    repeat: Annotated[int, msgspec.Meta(ge=1)] = 1
+
+
+def workload_of(raw: Any, field: str = "workload") -> WorkloadModel:
+    """Return the model of a ``workload`` section.
+
+    Raises:
+        SimulationError: It is none; says where and why.
+    """
+    try:
+        return msgspec.convert(raw, WorkloadModel)
+    except msgspec.ValidationError as error:
+        raise SimulationError(f"{field}: {error}", field=field) from error
+
+
+def build_trace(model: WorkloadModel, folder: Path, *, now: float) -> Trace:
+    """Return the trace a workload describes.
+
+    Args:
+        model: The section.
+        folder: Relative paths start here.
+        now: Epoch seconds; a query of so many days ends then.
+
+    Raises:
+        SimulationError: It names no source or several, or the source cannot be read.
+    """
+    given = [name for name in SOURCES if getattr(model, name) is not None]
+    if len(given) != 1:
+        raise SimulationError(
+            f"workload has {' and '.join(given) or 'no source'}, must have exactly one of "
+            f"{', '.join(SOURCES)}",
+            field="workload",
+        )
+    trace = _source(model, folder, now)
+    if model.from_seconds or model.duration_seconds is not None:
+        trace = compose.cut(
+            trace, from_seconds=model.from_seconds, duration_seconds=model.duration_seconds
+        )
+    if model.smooth_seconds:
+        trace = smoothed(trace, model.smooth_seconds)
+    if model.peak_per_second is not None:
+        trace = compose.scaled_to_peak(trace, model.peak_per_second)
+    if model.scale != 1.0:
+        trace = compose.scaled(trace, model.scale)
+    if model.repeat > 1:
+        trace = compose.repeated(trace, model.repeat)
+    return msgspec.structs.replace(trace, name=model.name) if model.name else trace
+
+
+def _source(model: WorkloadModel, folder: Path, now: float) -> Trace:
+    if model.trace is not None:
+        return load_trace(model.trace)
+    if model.shape is not None:
+        return model.shape.trace()
+    if model.sum is not None:
+        return compose.added([build_trace(part, folder, now=now) for part in model.sum])
+    if model.prometheus is None:
+        return _from_file(model, folder)
+    return query_range(
+        model.prometheus,
+        model.query,
+        from_at=now - model.days * DAY_SECONDS,
+        to_at=now,
+        step_seconds=model.every_seconds,
+    )
+
+
+def _from_file(model: WorkloadModel, folder: Path) -> Trace:
+    columns = {"time_column": model.time_column, "value_column": model.value_column}
+    if model.csv is not None:
+        return read_csv(folder / model.csv, unit=model.unit, **columns)
+    if model.parquet is not None:
+        return read_parquet(folder / model.parquet, unit=model.unit, **columns)
+    assert model.journal is not None
+    decisions = read_journal(folder / model.journal)
+    return trace_of_journal(decisions, model.metric, step_seconds=model.every_seconds)
