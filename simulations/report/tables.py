@@ -1,0 +1,121 @@
+"""The tables of all reports: rows of text, for the console and for HTML alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from simulations.engine.run import Run
+from simulations.score.score import Score
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """A table.
+
+    Attributes:
+        title: Above it.
+        header: Column names; all but the first hold figures.
+        rows: Text.
+        note: Below it.
+        marked: Rows to stress.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+    marked: tuple[int, ...] = ()
+
+
+def percent(ratio: float) -> str:
+    """Return a ratio in percent, with as many digits as matter."""
+    value = 100 * ratio
+    return f"{value:.3f} %" if value < 1 else f"{value:.2f} %"
+
+
+def score_table(scores: Sequence[Score], *, title: str = "Result") -> Table:
+    """Return the main figures of some runs; the first row is what others are compared with."""
+    base = scores[0].cost
+    has_nodes = any(score.node_hours for score in scores)
+    return Table(
+        title=title,
+        header=(
+            "policy",
+            "cost",
+            "of first",
+            "replica hours",
+            *(("node hours",) if has_nodes else ()),
+            "late",
+            "worst 5 min",
+            "p99 backlog wait",
+            "mean replicas",
+            "peak",
+            "changes/h",
+        ),
+        rows=tuple(
+            (
+                score.name,
+                f"{score.cost:,.1f}",
+                f"{score.cost / base:.3f}" if base else "-",
+                f"{score.replica_hours:,.1f}",
+                *((f"{score.node_hours:,.1f}",) if has_nodes else ()),
+                percent(score.violation_ratio),
+                percent(score.worst_ratio),
+                f"{score.wait_p99_seconds:.2f} s",
+                f"{score.mean_replicas:.2f}",
+                str(score.peak_replicas),
+                f"{score.changes_per_hour:.1f}",
+            )
+            for score in scores
+        ),
+        note="late: share of requests that waited longer than the SLO or gave up",
+    )
+
+
+def elasticity_table(scores: Sequence[Score]) -> Table:
+    """Return the SPEC RG metrics of some runs."""
+    return Table(
+        title="Elasticity (diagnostics)",
+        header=("policy", "theta U", "theta O", "tau U", "tau O", "instability"),
+        rows=tuple(
+            (
+                score.name,
+                f"{score.elasticity.theta_u:.2f} %",
+                f"{score.elasticity.theta_o:.2f} %",
+                f"{score.elasticity.tau_u:.2f} %",
+                f"{score.elasticity.tau_o:.2f} %",
+                f"{score.elasticity.instability:.2f} %",
+            )
+            for score in scores
+        ),
+        note=(
+            "SPEC RG: theta = mean shortage (U) and surplus (O) relative to the demand, tau = "
+            "share of the time with too few and too many replicas; they judge replicas, not users"
+        ),
+    )
+
+
+def changes_table(run: Run, *, most: int = 200) -> Table:
+    """Return the changes of a run, each with its derivation."""
+    shown = run.changes[:most]
+    left = len(run.changes) - len(shown)
+    return Table(
+        title=f"Decisions of {run.name} that changed something",
+        header=("after", "replicas", "why"),
+        rows=tuple(
+            (
+                _clock(change.step * run.step_seconds),
+                f"{change.before} -> {change.after}{'' if change.succeeded else ' (failed)'}",
+                change.why,
+            )
+            for change in shown
+        ),
+        note=f"{left} more are not shown" if left else "",
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

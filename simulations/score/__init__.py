@@ -1,0 +1,1 @@
+"""What a run was worth: cost, violations, elasticity, and how sure one can be."""
