@@ -1,0 +1,1 @@
+"""The forecasts that predictive baselines make; each sees only what was readable before."""
