@@ -1,0 +1,246 @@
+"""From a scenario file to tiers that can be run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import yaml
+
+from simulations.engine.exact import TierSpec, check_order
+from simulations.engine.view import Autoscaler
+from simulations.errors import SimulationError
+from simulations.plant.delays import quantile_seconds
+from simulations.plant.lateness import LatenessTable
+from simulations.plant.parameters import Plant, Signal
+from simulations.policies.catalogue import baseline
+from simulations.policies.one_lane import OneLane
+from simulations.policies.oracle import Oracle
+from simulations.policies.past import Past
+from simulations.policies.service import ServiceFacts
+from simulations.policies.static import Static
+from simulations.policies.watching import standard_signals
+from simulations.scenario.model import AutoscalerModel, ScenarioModel, TierModel
+from simulations.scenario.objects import Subject, subject_of_hpa, subject_of_object
+from simulations.workload.load import Load, load_of
+from simulations.workload.model import build_trace, workload_of
+from simulations.workload.trace import Trace
+
+ORACLE_LATE_RATIO: Final = 0.005
+STATIC, ORACLE = "static", "oracle"
+KINDS: Final = ("scaled_object", "hpa", "baseline")
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """A scenario ready to run.
+
+    Attributes:
+        model: As written.
+        trace: What arrives.
+        subjects: The objects under test, by tier; other tiers are scaled by baselines.
+        folder: Relative paths start here.
+    """
+
+    model: ScenarioModel
+    trace: Trace
+    subjects: Mapping[str, Subject]
+    folder: Path
+
+    @property
+    def score_from_step(self) -> int:
+        """Steps before it are warm-up."""
+        return round(self.model.score_from_seconds / self.model.step_seconds)
+
+    def load(self, seed: int) -> Load:
+        """Return the load of one run."""
+        return load_of(self.trace, step_seconds=self.model.step_seconds, seed=seed)
+
+    def tiers(self, load: Load, *, keep_decisions: bool = False) -> list[TierSpec]:
+        """Return the tiers with fresh autoscalers.
+
+        Args:
+            load: Of the run; only a perfect-foresight tier looks at it.
+            keep_decisions: Keep every decision of the objects under test.
+        """
+        specs = []
+        for tier in self.model.tiers:
+            subject = self.subjects.get(tier.name)
+            autoscaler: Autoscaler
+            if subject is not None:
+                autoscaler = subject.autoscaler(keep_decisions=keep_decisions)
+            else:
+                autoscaler = _baseline(tier, load)
+            specs.append(
+                TierSpec(
+                    name=tier.name,
+                    plant=plant_of(tier),
+                    autoscaler=autoscaler,
+                    signals=signals_of(tier),
+                    replicas=tier.replicas,
+                    upstream=tier.upstream,
+                    fan_out=tier.fan_out,
+                )
+            )
+        return specs
+
+
+def read_scenario(path: Path, *, now: float) -> Scenario:
+    """Read a scenario.
+
+    Args:
+        path: YAML file.
+        now: Epoch seconds, for workloads of the last days.
+
+    Raises:
+        SimulationError: It is no scenario; names field, value and accepted form.
+        InvalidObject: An object in it is wrong.
+    """
+    model = read_model(path)
+    trace = build_trace(workload_of(model.workload), path.parent, now=now)
+    return scenario_of(model, trace, path.parent)
+
+
+def scenario_of(model: ScenarioModel, trace: Trace, folder: Path) -> Scenario:
+    """Return a scenario with a given load.
+
+    Raises:
+        SimulationError: Something in it does not fit together.
+    """
+    if not model.tiers:
+        raise SimulationError(f"scenario {model.name} has no tiers", field="tiers")
+    subjects: dict[str, Subject] = {}
+    for tier in model.tiers:
+        try:
+            subject = _subject(tier, folder)
+        except SimulationError as error:
+            field = f"tiers[{tier.name}].autoscaler"
+            raise SimulationError(f"{field}: {error}", field=field) from error
+        if subject is not None:
+            subjects[tier.name] = subject
+    scenario = Scenario(model=model, trace=trace, subjects=subjects, folder=folder)
+    if scenario.score_from_step * model.step_seconds >= trace.duration_seconds:
+        raise SimulationError(
+            f"score_from_seconds is {model.score_from_seconds:g}, the workload lasts "
+            f"{trace.duration_seconds:g} s",
+            field="score_from_seconds",
+        )
+    check_order(scenario.tiers(scenario.load(0)))
+    return scenario
+
+
+def read_model(path: Path) -> ScenarioModel:
+    """Return a scenario as written.
+
+    Raises:
+        SimulationError: The file is none.
+    """
+    raw = read_yaml(path)
+    try:
+        return msgspec.convert(raw, ScenarioModel)
+    except msgspec.ValidationError as error:
+        raise SimulationError(f"{path}: {_with_field(str(error))}") from error
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the only document of a YAML file.
+
+    Raises:
+        SimulationError: The file cannot be read.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SimulationError(f"{path} cannot be read: {error}") from error
+
+
+def plant_of(tier: TierModel) -> Plant:
+    """Return the plant of a tier."""
+    return Plant(
+        service=tier.service,
+        start_up=tier.start_up,
+        waiting=tier.waiting,
+        termination=tier.termination,
+        nodes=tier.nodes,
+        faults=tier.faults,
+        prices=tier.prices,
+    )
+
+
+def signals_of(tier: TierModel) -> Sequence[Signal]:
+    """Return what a tier's autoscaler sees; baselines see the standard signals."""
+    if tier.autoscaler.baseline is None:
+        return tier.signals
+    own = {signal.name for signal in tier.signals}
+    return (*tier.signals, *(item for item in standard_signals() if item.name not in own))
+
+
+def _subject(tier: TierModel, folder: Path) -> Subject | None:
+    model = tier.autoscaler
+    given = [kind for kind in KINDS if getattr(model, kind) is not None]
+    if len(given) != 1:
+        raise SimulationError(
+            f"has {' and '.join(given) or 'nothing'}, must have exactly one of {', '.join(KINDS)}"
+        )
+    if model.hpa is not None:
+        return subject_of_hpa(model.hpa, model.triggers, tier.signals)
+    if model.scaled_object is not None:
+        raw = model.scaled_object
+        if isinstance(raw, str):
+            raw = read_yaml(folder / raw)
+        if not isinstance(raw, dict):
+            raise SimulationError(f"{model.scaled_object} holds no object")
+        return subject_of_object(raw, model.triggers, tier.signals, controller=model.controller)
+    name = model.baseline
+    if name is not None and name not in {STATIC, ORACLE}:
+        baseline(name)
+    return None
+
+
+def _baseline(tier: TierModel, load: Load) -> Autoscaler:
+    model, plant = tier.autoscaler, plant_of(tier)
+    facts = _facts(tier)
+    if model.baseline == STATIC:
+        return OneLane(Static(int(_option(model, "replicas", tier.replicas))))
+    if model.baseline == ORACLE:
+        table = LatenessTable(plant.service, plant.waiting, step_seconds=load.step_seconds)
+        horizon = quantile_seconds(plant.start_up, 0.95)
+        return OneLane(
+            Oracle(
+                load, lambda rates: table.replicas_for(rates, ORACLE_LATE_RATIO), [horizon], facts
+            )
+        )
+    assert model.baseline is not None
+    past = Past(start_at=load.start_at, rates=load.expected[:0])
+    return OneLane(baseline(model.baseline).make(facts, past))
+
+
+def _facts(tier: TierModel) -> ServiceFacts:
+    options = {key: value for key, value in tier.autoscaler.options.items() if key != "replicas"}
+    try:
+        return msgspec.convert(
+            {
+                "requests_per_second": tier.service.requests_per_second,
+                "concurrency": tier.service.concurrency,
+                **options,
+            },
+            ServiceFacts,
+        )
+    except msgspec.ValidationError as error:
+        raise SimulationError(f"options: {error}", field="options") from error
+
+
+def _option(model: AutoscalerModel, name: str, default: float) -> float:
+    value = model.options.get(name, default)
+    if not isinstance(value, int | float) or value < 0:
+        raise SimulationError(
+            f"options.{name} is {value!r}, must be a number >= 0", field="options"
+        )
+    return float(value)
+
+
+def _with_field(message: str) -> str:
+    """Return msgspec's message with the path first: ``tiers[0].service: ...``."""
+    text, separator, path = message.rpartition(" - at `$")
+    return f"{path.rstrip('`').lstrip('.')}: {text}" if separator else message
