@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from autoscaler import __version__
+from autoscaler.cli.added import WithAddedCommands
 from autoscaler.cli.crds import crds
 from autoscaler.cli.demo import demo
 from autoscaler.cli.explain import explain
@@ -15,6 +16,7 @@ from autoscaler.cli.scalers import scalers
 from autoscaler.cli.validate import validate
 
 app = typer.Typer(
+    cls=WithAddedCommands,
     name="flyball",
     help="Event-driven autoscaler for Kubernetes that explains every decision.",
     no_args_is_help=True,

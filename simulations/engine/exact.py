@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
 
 from simulations.engine.run import Change, Run
-from simulations.engine.signals import History, Scrapes, SignalTap
+from simulations.engine.signals import History, RecordedTap, Scrapes, SignalTap
 from simulations.engine.view import Autoscaler, View
 from simulations.errors import SimulationError
 from simulations.plant.delays import start_up_delays_ms
@@ -24,6 +24,7 @@ from simulations.plant.nodes import NodePool
 from simulations.plant.parameters import Delay, Plant, Signal, StartUp
 from simulations.plant.tier import Tier
 from simulations.workload.load import Load
+from simulations.workload.trace import Trace
 
 DELAYS = 4096
 """Different start-up delays per run; more pods than that start over with the first."""
@@ -43,6 +44,7 @@ class TierSpec(msgspec.Struct, frozen=True, kw_only=True):
         plant: Parameters.
         autoscaler: Decides its replicas.
         signals: What the autoscaler can see.
+        recorded: Signals that were recorded and do not depend on the run, by name.
         replicas: Serving at the beginning.
         upstream: Tier whose served requests arrive here; empty = the load does.
         fan_out: Requests here per request there.
@@ -55,6 +57,7 @@ class TierSpec(msgspec.Struct, frozen=True, kw_only=True):
     replicas: int
     upstream: str = ""
     fan_out: float = 1.0
+    recorded: Mapping[str, Trace] = {}
 
 
 def replay(
@@ -123,7 +126,10 @@ class _Running:
         self._replicas = spec.replicas
         self._pool = _pool(spec, seed)
         self._history = History()
-        self._taps = {
+        self._taps: dict[str, SignalTap | RecordedTap] = {
+            name: RecordedTap(trace, load.start_at) for name, trace in spec.recorded.items()
+        }
+        self._taps |= {
             signal.name: SignalTap(
                 signal,
                 Scrapes(

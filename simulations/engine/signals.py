@@ -7,6 +7,7 @@ the load is unknown, or the metrics are out, there is no value.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from simulations.engine.view import Measured
 from simulations.errors import SimulationError
 from simulations.plant.parameters import Signal, SignalKind
+from simulations.workload.trace import Trace
 
 STALE_AFTER_MS: Final = 300_000
 """How long a series outlives its last sample (Prometheus' lookback)."""
@@ -157,3 +159,28 @@ class SignalTap:
                 if capacity <= 0:
                     return None
                 return (history.served[step] - history.served[since]) / capacity
+
+
+class RecordedTap:
+    """A signal that was recorded: what a real source showed at the time, whatever happens now.
+
+    Args:
+        trace: Values at instants, the first at the start of the trace; NaN = missing.
+        start_at: Beginning of the run, epoch seconds.
+        lag_ms: From an instant until its value can be read.
+    """
+
+    def __init__(self, trace: Trace, start_at: float, *, lag_ms: int = 0) -> None:
+        self._values = trace.values.tolist()
+        self._step_ms = round(trace.step_seconds * 1000)
+        self._begin_ms = round((trace.start_at - start_at) * 1000)
+        self._lag_ms = lag_ms
+
+    def read(self, at_ms: int) -> Measured:
+        """Return what could be read then."""
+        index = (at_ms - self._lag_ms - self._begin_ms) // self._step_ms
+        if not 0 <= index < len(self._values):
+            return Measured(None, at_ms)
+        value = self._values[index]
+        measured_ms = self._begin_ms + index * self._step_ms
+        return Measured(None if math.isnan(value) else value, measured_ms)

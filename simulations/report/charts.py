@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, ParamSpec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from simulations.errors import SimulationError
 from simulations.score.frontier import Point, frontier, knee
 
 Floats = NDArray[np.float64]
+P = ParamSpec("P")
 
 PIXELS: Final = 1200
 """Horizontal resolution: longer series are drawn by the extremes of each pixel."""
@@ -44,6 +46,25 @@ STYLE: Final[dict[str, Any]] = {
 """Grey text on a transparent ground is readable on light and on dark pages."""
 
 
+def _styled(draw: Callable[P, bytes]) -> Callable[P, bytes]:
+    """Draw in the house style, and without a screen."""
+
+    @functools.wraps(draw)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> bytes:
+        try:
+            import matplotlib as mpl
+        except ImportError as error:
+            raise SimulationError(
+                "charts need the extra simulate: pip install 'flyball[simulate]'"
+            ) from error
+        mpl.use("Agg")
+        with mpl.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return wrapped
+
+
+@_styled
 def run_chart(run: Run, late: Floats, *, kind: str = "svg", title: str = "") -> bytes:
     """Draw load, replicas with every change, backlog and late requests of a run.
 
@@ -88,6 +109,8 @@ def run_chart(run: Run, late: Floats, *, kind: str = "svg", title: str = "") -> 
     _band(late_axes, hours, 100 * share, RED, "late")
     late_axes.set_ylim(0, max(1.0, float(100 * share.max(initial=0)) * 1.05))
     late_axes.set_ylabel("late, %", color=RED)
+    late_axes.spines["right"].set_visible(True)
+    late_axes.legend(loc="upper right", frameon=False)
     begin = datetime.fromtimestamp(run.start_at, UTC)
     wait_axes.set_xlabel(f"hours since {begin:%Y-%m-%d %H:%M} UTC")
     for drawn in (load_axes, replica_axes, wait_axes):
@@ -99,6 +122,7 @@ def run_chart(run: Run, late: Floats, *, kind: str = "svg", title: str = "") -> 
     return _bytes(figure, kind)
 
 
+@_styled
 def frontier_chart(
     series: Sequence[tuple[str, Sequence[Point]]],
     *,
@@ -161,6 +185,7 @@ def frontier_chart(
     return _bytes(figure, kind)
 
 
+@_styled
 def comparison_chart(runs: Sequence[tuple[str, Run]], *, kind: str = "svg") -> bytes:
     """Draw the serving replicas of several policies under the same load."""
     figure, (load_axes, replica_axes) = _figure(2, height=5.2, ratios=(1, 2))
@@ -188,34 +213,21 @@ def comparison_chart(runs: Sequence[tuple[str, Run]], *, kind: str = "svg") -> b
 
 
 def _figure(rows: int, *, height: float, ratios: tuple[float, ...]) -> tuple[Any, list[Any]]:
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise SimulationError(
-            "charts need the extra simulate: pip install 'flyball[simulate]'"
-        ) from error
-    mpl.use("Agg")
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10, height), layout="constrained")
-        axes = figure.subplots(
-            rows, 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios}
-        )
+    figure = Figure(figsize=(10, height), layout="constrained")
+    axes = figure.subplots(
+        rows, 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios}
+    )
     return figure, list(axes[:, 0])
 
 
 def _bytes(figure: Any, kind: str) -> bytes:
-    import matplotlib as mpl
-
     output = io.BytesIO()
-    with mpl.rc_context(STYLE):
-        # No date and no version: the same run gives the same bytes.
-        metadata = (
-            {"Date": None, "Creator": "flyball"} if kind == "svg" else {"Software": "flyball"}
-        )
-        ground = "none" if kind == "svg" else "white"
-        figure.savefig(output, format=kind, dpi=150, metadata=metadata, facecolor=ground)
+    # No date and no version: the same run gives the same bytes.
+    metadata = {"Date": None, "Creator": "flyball"} if kind == "svg" else {"Software": "flyball"}
+    ground = "none" if kind == "svg" else "white"
+    figure.savefig(output, format=kind, dpi=150, metadata=metadata, facecolor=ground)
     return output.getvalue()
 
 

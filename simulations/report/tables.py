@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -36,41 +36,46 @@ def percent(ratio: float) -> str:
 
 def score_table(scores: Sequence[Score], *, title: str = "Result") -> Table:
     """Return the main figures of some runs; the first row is what others are compared with."""
+    note = "late: share of the requests that waited longer than the SLO or gave up"
+    if len(scores) == 1:
+        rows = tuple(_figures(scores[0]))
+        return Table(title=title, header=(scores[0].name, ""), rows=rows, note=note)
     base = scores[0].cost
-    has_nodes = any(score.node_hours for score in scores)
     return Table(
         title=title,
-        header=(
-            "policy",
-            "cost",
-            "of first",
-            "replica hours",
-            *(("node hours",) if has_nodes else ()),
-            "late",
-            "worst 5 min",
-            "p99 backlog wait",
-            "mean replicas",
-            "peak",
-            "changes/h",
-        ),
+        header=("policy", "cost", "of first", "late", "worst 5 min", "mean", "peak", "changes/h"),
         rows=tuple(
             (
                 score.name,
                 f"{score.cost:,.1f}",
                 f"{score.cost / base:.3f}" if base else "-",
-                f"{score.replica_hours:,.1f}",
-                *((f"{score.node_hours:,.1f}",) if has_nodes else ()),
                 percent(score.violation_ratio),
                 percent(score.worst_ratio),
-                f"{score.wait_p99_seconds:.2f} s",
                 f"{score.mean_replicas:.2f}",
                 str(score.peak_replicas),
                 f"{score.changes_per_hour:.1f}",
             )
             for score in scores
         ),
-        note="late: share of requests that waited longer than the SLO or gave up",
+        note=note + "; mean and peak are replicas",
     )
+
+
+def _figures(score: Score) -> Iterator[tuple[str, str]]:
+    """Yield every figure of one run with its name."""
+    yield "cost", f"{score.cost:,.1f}"
+    yield "replica hours", f"{score.replica_hours:,.1f}"
+    if score.node_hours:
+        yield "node hours", f"{score.node_hours:,.1f}"
+    yield "mean replicas", f"{score.mean_replicas:.2f}"
+    yield "peak replicas", str(score.peak_replicas)
+    yield "changes per hour", f"{score.changes_per_hour:.1f}"
+    yield "requests", f"{score.requests:,.0f}"
+    yield "late", percent(score.violation_ratio)
+    yield "given up", percent(score.dropped / score.requests if score.requests else 0.0)
+    yield "late in the worst 5 minutes", percent(score.worst_ratio)
+    yield "p95 wait behind the backlog", f"{score.wait_p95_seconds:.2f} s"
+    yield "p99 wait behind the backlog", f"{score.wait_p99_seconds:.2f} s"
 
 
 def elasticity_table(scores: Sequence[Score]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -220,4 +221,51 @@ def _days(
             cost=float(cost[begin : begin + width].sum()),
         )
         for begin in range(0, len(requests), width)
+    )
+
+
+def mean_score(scores: Sequence[Score]) -> Score:
+    """Return the mean of the scores of several seeds; peaks and worst values are the worst of all.
+
+    Days are the mean of the same day of each seed.
+    """
+    first = scores[0]
+    if len(scores) == 1:
+        return first
+
+    def mean(field: str) -> float:
+        return float(np.mean([getattr(item, field) for item in scores]))
+
+    names = ("theta_u", "theta_o", "tau_u", "tau_o", "instability")
+    return Score(
+        name=first.name,
+        seconds=first.seconds,
+        requests=mean("requests"),
+        late=mean("late"),
+        dropped=mean("dropped"),
+        replica_hours=mean("replica_hours"),
+        node_hours=mean("node_hours"),
+        cost=mean("cost"),
+        mean_replicas=mean("mean_replicas"),
+        peak_replicas=max(item.peak_replicas for item in scores),
+        changes=round(mean("changes")),
+        decisions=round(mean("decisions")),
+        worst_ratio=max(item.worst_ratio for item in scores),
+        wait_p95_seconds=mean("wait_p95_seconds"),
+        wait_p99_seconds=mean("wait_p99_seconds"),
+        elasticity=Elasticity(
+            **{
+                name: float(np.mean([getattr(item.elasticity, name) for item in scores]))
+                for name in names
+            }
+        ),
+        days=tuple(
+            DayScore(
+                **{
+                    name: float(np.mean([getattr(day, name) for day in days]))
+                    for name in ("requests", "late", "replica_hours", "cost")
+                }
+            )
+            for days in zip(*(item.days for item in scores), strict=True)
+        ),
     )

@@ -1,0 +1,1 @@
+"""Commands of ``flyball`` that simulate; found by entry point, imported when they run."""

@@ -1,0 +1,217 @@
+"""``flyball compare``: several policies in the same world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from simulations.commands.running import criteria_of, finish, now, with_errors, write_report
+from simulations.commands.simulate import FailOn, Json, Junit, Output, Scheduler, Seeds, Workers
+
+if TYPE_CHECKING:
+    from simulations.report.html import Page
+    from simulations.report.tables import Table
+    from simulations.score.score import Score
+    from simulations.sweep.executors import Executor
+    from simulations.sweep.scenarios import Result
+
+COST_MATTERS: Final = 0.01
+LATE_MATTERS: Final = 0.0005
+
+
+@with_errors
+def compare(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="Scenarios, or ScaledObjects to put into that of --scenario."
+        ),
+    ],
+    scenario: Annotated[
+        Path | None, typer.Option("--scenario", "-s", help="World for ScaledObjects and baselines.")
+    ] = None,
+    baselines: Annotated[
+        str, typer.Option(metavar="NAMES", help="Also compare with these, such as hpa,keda-rate.")
+    ] = "",
+    sensitivity: Annotated[
+        bool, typer.Option(help="Check the ranking in slightly different worlds.")
+    ] = True,
+    seeds: Seeds = None,
+    output: Output = None,
+    fail_on: FailOn = None,
+    workers: Workers = 1,
+    scheduler: Scheduler = "",
+    junit: Junit = None,
+    json: Json = False,
+) -> None:
+    """Run policies under the same load and rank them; the first file is the reference."""
+    from rich.console import Console
+
+    from simulations.report.console import progress, show
+    from simulations.report.exports import to_json
+    from simulations.report.tables import score_table
+    from simulations.scenario.candidates import candidates
+    from simulations.score.criteria import failures
+    from simulations.sweep.executors import executor_of
+    from simulations.sweep.scenarios import run_scenario
+
+    console, errors = Console(), Console(stderr=True)
+    criteria = criteria_of(fail_on or [])
+    names = [name.strip() for name in baselines.split(",") if name.strip()]
+    compared = candidates(files, scenario=scenario, baselines=names, now=now())
+    executor = executor_of(workers=workers, scheduler=scheduler)
+    results = []
+    for name, found in compared:
+        with progress(errors, f"simulating {name}") as tell:
+            results.append((name, run_scenario(found, executor, seeds=seeds, progress=tell)))
+    scores = [_named(name, result) for name, result in results]
+    tables = [score_table(scores, title="Comparison"), *_certainty(scores)]
+    if sensitivity and len(scores) > 1:
+        with progress(errors, "checking the ranking in other worlds") as tell:
+            tables.append(_sensitivity(results, executor, seeds, tell))
+    failed = [sentence for score in scores for sentence in failures(criteria, score)]
+    document = to_json(scores, failed, command="compare")
+    if json:
+        typer.echo(document.decode(), nl=False)
+    else:
+        for table in tables:
+            show(console, table)
+    folder = output or Path("flyball-reports") / "compare"
+    path = write_report(folder, _page(results, scores, tables, failed), {"result.json": document})
+    typer.echo(f"report: {path}", err=True)
+    finish(scores, criteria, junit=junit, suite="compare")
+
+
+def _named(name: str, result: Result) -> Score:
+    import msgspec
+
+    return msgspec.structs.replace(result.total, name=name)
+
+
+def _certainty(scores: list[Score]) -> list[Table]:
+    """Return how sure the cost ratios to the first policy are, by a bootstrap over days."""
+    import numpy as np
+
+    from simulations.report.tables import Table
+    from simulations.score.statistics import cost_ratio, verdict
+
+    if len(scores) <= 1 or len(scores[0].days) <= 1:
+        return []
+    base = np.array([day.cost for day in scores[0].days])
+    rows = []
+    for score in scores[1:]:
+        ratio = cost_ratio(np.array([day.cost for day in score.days]), base)
+        interval = f"{ratio.low:.3f} .. {ratio.high:.3f}"
+        rows.append((score.name, f"{ratio.value:.3f}", interval, verdict(ratio).value))
+    return [
+        Table(
+            title=f"Cost relative to {scores[0].name}, day by day",
+            header=("policy", "ratio", "95 % interval", "cheaper?"),
+            rows=tuple(rows),
+            note="paired bootstrap over days; a tie is an interval that holds 1",
+        )
+    ]
+
+
+def _sensitivity(
+    results: list[tuple[str, Result]],
+    executor: Executor,
+    seeds: int | None,
+    tell: Callable[[int, int], None],
+) -> Table:
+    from simulations.report.tables import Table, percent
+    from simulations.scenario.read import scenario_of
+    from simulations.sweep.scenarios import run_scenario
+    from simulations.sweep.sensitivity import VARIANTS, is_stable
+
+    worlds = [[result.total for _, result in results]]
+    for number, change in enumerate(VARIANTS.values()):
+        worlds.append([])
+        for _, result in results:
+            found = result.scenario
+            other = scenario_of(change(found.model), found.trace, found.folder)
+            worlds[-1].append(run_scenario(other, executor, seeds=seeds).total)
+        tell(number + 1, len(VARIANTS))
+    stable = [
+        by_cost and by_late
+        for by_cost, by_late in zip(
+            is_stable(
+                [[score.cost / world[0].cost for score in world] for world in worlds],
+                matters=COST_MATTERS,
+            ),
+            is_stable(
+                [[score.violation_ratio for score in world] for world in worlds],
+                matters=LATE_MATTERS,
+            ),
+            strict=True,
+        )
+    ]
+    rows = tuple(
+        (
+            name,
+            *(
+                f"{world[index].cost:,.0f} / {percent(world[index].violation_ratio)}"
+                for world in worlds
+            ),
+            "yes" if stable[index] else "NO",
+        )
+        for index, (name, _) in enumerate(results)
+    )
+    return Table(
+        title="Sensitivity: cost / late in other worlds",
+        header=("policy", "as assumed", *VARIANTS, "ranks alike"),
+        rows=rows,
+        note=(
+            "a policy that is cheaper than another in one world and dearer in the next (by more "
+            "than 1 % of the first one's cost), or better and worse (by 0.05 points of late "
+            "requests), has no proven rank"
+        ),
+        marked=tuple(index for index, same in enumerate(stable) if not same),
+    )
+
+
+def _page(
+    results: list[tuple[str, Result]], scores: list[Score], tables: list[Table], failed: list[str]
+) -> Page:
+    from autoscaler import __version__
+    from simulations.report.charts import comparison_chart, frontier_chart
+    from simulations.report.html import Chart, Page
+    from simulations.report.tables import elasticity_table, percent
+    from simulations.score.frontier import Point
+
+    points = [
+        (score.name, [Point(score.cost, score.violation_ratio, number)])
+        for number, score in enumerate(scores)
+    ]
+    runs = [
+        (f"{name} {tier}" if len(result.runs) > 1 else name, run)
+        for name, result in results
+        for tier, run in result.runs.items()
+    ]
+    alike = [(name, run) for name, run in runs if run.steps == runs[0][1].steps]
+    cheapest = min(scores, key=lambda score: score.cost)
+    return Page(
+        title="Comparison of " + ", ".join(name for name, _ in results),
+        lead=(
+            (
+                f"The cheapest is {cheapest.name} at {cheapest.cost:,.1f} with "
+                f"{percent(cheapest.violation_ratio)} of the requests late."
+            ),
+        ),
+        failures=tuple(failed),
+        parts=(
+            tables[0],
+            Chart(title="Cost and violations", svg=frontier_chart(points)),
+            Chart(title="Serving replicas (first seed)", svg=comparison_chart(alike)),
+            *tables[1:],
+            elasticity_table(scores),
+        ),
+        facts=(
+            ("load", results[0][1].scenario.trace.source or results[0][1].scenario.trace.name),
+            ("seeds", str(len(next(iter(results[0][1].by_seed.values()))))),
+            ("version", __version__),
+        ),
+    )

@@ -1,0 +1,91 @@
+"""What the commands share: errors as sentences, criteria as exit status, files of a report."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from simulations.report.html import Page
+    from simulations.score.criteria import Criterion
+    from simulations.score.score import Score
+
+FAILED: Final = 1
+"""Exit status when a criterion is not kept, as for any other failure."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def with_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn what the user can mend into a sentence on standard error and exit status 2."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except ModuleNotFoundError as error:
+            missing = (error.name or "").partition(".")[0]
+            if missing not in {"numpy", "matplotlib", "jinja2"}:
+                raise
+            typer.echo(
+                f"{missing} is not installed; simulations need the extra simulate: "
+                "pip install 'flyball[simulate]'",
+                err=True,
+            )
+            raise typer.Exit(2) from error
+        except Exception as error:
+            from autoscaler.errors import AutoscalerError
+
+            if not isinstance(error, AutoscalerError):
+                raise
+            typer.echo(str(error), err=True)
+            raise typer.Exit(2) from error
+
+    return wrapped
+
+
+def now() -> float:
+    """Return the time, epoch seconds."""
+    from autoscaler.runtime.clock import SystemClock
+
+    return SystemClock().now()
+
+
+def criteria_of(texts: Sequence[str]) -> list[Criterion]:
+    """Return criteria as given on the command line or in a scenario."""
+    from simulations.score.criteria import parse_criterion
+
+    return [parse_criterion(text) for text in texts]
+
+
+def write_report(folder: Path, page: Page, files: Mapping[str, bytes]) -> Path:
+    """Write a report and the files that go with it; return the path of the page."""
+    from simulations.report.html import render
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "report.html"
+    path.write_text(render(page), encoding="utf-8")
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return path
+
+
+def finish(
+    scores: Sequence[Score], criteria: Sequence[Criterion], *, junit: Path | None, suite: str
+) -> None:
+    """Tell which criteria are not kept, write JUnit if wanted, and exit accordingly."""
+    from simulations.report.exports import to_junit
+    from simulations.score.criteria import failures
+
+    if junit is not None:
+        junit.write_bytes(to_junit(suite, scores, criteria))
+    failed = [sentence for score in scores for sentence in failures(criteria, score)]
+    for sentence in failed:
+        typer.echo(sentence, err=True)
+    if failed:
+        raise typer.Exit(FAILED)

@@ -1,0 +1,165 @@
+"""``flyball simulate``: a scenario in virtual time, on the decision code of the live service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typing_extensions import override
+
+from simulations.commands.running import criteria_of, finish, now, with_errors, write_report
+
+if TYPE_CHECKING:
+    from simulations.report.html import Page
+    from simulations.sweep.scenarios import Result
+
+
+class _WithDefault(TyperGroup):
+    """``flyball simulate FILE`` means ``flyball simulate run FILE``."""
+
+    @override
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the default command in front of anything that is no command."""
+        if args and args[0] not in self.commands and args[0] not in {"-h", "--help"}:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_WithDefault,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Run a scenario in virtual time: flyball simulate SCENARIO.yaml",
+)
+
+Seeds = Annotated[int | None, typer.Option(min=1, help="Runs; those of the scenario if absent.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Folder of the report [default: flyball-reports/NAME]."),
+]
+FailOn = Annotated[
+    list[str] | None,
+    typer.Option(metavar="EXPR", help="Exit 1 if a result meets it: 'slo_violation>0.5%'."),
+]
+Workers = Annotated[int, typer.Option(min=1, help="Processes to run on.")]
+Scheduler = Annotated[str, typer.Option(help="Run on the Dask cluster of this scheduler instead.")]
+Junit = Annotated[Path | None, typer.Option(help="Write JUnit XML for CI here.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+@app.command()
+@with_errors
+def run(
+    scenario: Annotated[Path, typer.Argument(metavar="SCENARIO", help="YAML file.")],
+    seeds: Seeds = None,
+    output: Output = None,
+    fail_on: FailOn = None,
+    workers: Workers = 1,
+    scheduler: Scheduler = "",
+    junit: Junit = None,
+    json: Json = False,
+) -> None:
+    """Run a scenario and report replicas, cost, violations and why each decision was made."""
+    from rich.console import Console
+
+    from simulations.report.console import progress, show
+    from simulations.report.exports import to_json
+    from simulations.report.tables import elasticity_table, score_table
+    from simulations.scenario.read import read_scenario
+    from simulations.sweep.executors import executor_of
+    from simulations.sweep.scenarios import run_scenario
+
+    console, errors = Console(), Console(stderr=True)
+    found = read_scenario(scenario, now=now())
+    criteria = criteria_of([*found.model.fail_on, *(fail_on or [])])
+    with progress(errors, f"simulating {found.model.name}") as tell:
+        result = run_scenario(
+            found, executor_of(workers=workers, scheduler=scheduler), seeds=seeds, progress=tell
+        )
+    scores = list(result.scores.values())
+    from simulations.score.criteria import failures
+
+    failed = [sentence for score in scores for sentence in failures(criteria, score)]
+    document = to_json(scores, failed, scenario=found.model.name)
+    if json:
+        typer.echo(document.decode(), nl=False)
+    else:
+        show(console, score_table(scores, title=found.model.name))
+        show(console, elasticity_table(scores))
+    folder = output or Path("flyball-reports") / found.model.name
+    files = {"result.json": document, **_images(result)}
+    path = write_report(folder, _page(result, failed), files)
+    typer.echo(f"report: {path}", err=True)
+    finish(scores, criteria, junit=junit, suite=found.model.name)
+
+
+@app.command()
+@with_errors
+def traces() -> None:
+    """List the shipped traces."""
+    from rich.console import Console
+
+    from simulations.report.console import show
+    from simulations.report.tables import Table
+    from simulations.workload.catalogue import TRACES
+
+    rows = tuple((name, listed.about, listed.licence) for name, listed in TRACES.items())
+    show(Console(), Table(title="Shipped traces", header=("name", "what", "licence"), rows=rows))
+
+
+def _images(result: Result) -> dict[str, bytes]:
+    from simulations.report.charts import run_chart
+    from simulations.score.score import late_per_step
+
+    return {
+        f"{name}.{kind}": run_chart(run, late_per_step(run), kind=kind, title=name)
+        for name, run in result.runs.items()
+        for kind in ("png", "svg")
+    }
+
+
+def _page(result: Result, failed: list[str]) -> Page:
+    from autoscaler import __version__
+    from simulations.report.charts import run_chart
+    from simulations.report.html import Chart, Page
+    from simulations.report.tables import changes_table, elasticity_table, percent, score_table
+    from simulations.score.score import late_per_step
+
+    model, total = result.scenario.model, result.total
+    scores = list(result.scores.values())
+    charts = [
+        part
+        for name, run in result.runs.items()
+        for part in (
+            Chart(
+                title=f"{name}: load, replicas, waiting requests",
+                svg=run_chart(run, late_per_step(run)),
+                note="first seed; capacity and load share an axis, late requests are in percent",
+            ),
+            changes_table(run),
+        )
+    ]
+    lead = (
+        (
+            f"{total.cost:,.1f} at the prices given ({total.replica_hours:,.1f} replica hours), "
+            f"{percent(total.violation_ratio)} of the requests late."
+        ),
+        *((model.description,) if model.description else ()),
+    )
+    facts = (
+        ("load", result.scenario.trace.source or result.scenario.trace.name),
+        ("step", f"{model.step_seconds:g} s"),
+        ("seeds", str(len(next(iter(result.by_seed.values()))))),
+        ("scored from", f"{model.score_from_seconds:g} s"),
+        ("decided by", "the decision core of the live service, in virtual time"),
+        ("version", __version__),
+    )
+    return Page(
+        title=f"Simulation: {model.name}",
+        lead=lead,
+        failures=tuple(failed),
+        parts=(score_table(scores), *charts, elasticity_table(scores)),
+        facts=facts,
+    )

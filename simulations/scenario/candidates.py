@@ -1,0 +1,127 @@
+"""What ``flyball compare`` compares: scenarios, objects put into one, and baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from simulations.errors import SimulationError
+from simulations.scenario.model import AutoscalerModel, ScenarioModel, TierModel
+from simulations.scenario.read import (
+    KINDS,
+    Scenario,
+    read_model,
+    read_scenario,
+    read_yaml,
+    scenario_of,
+)
+from simulations.workload.model import build_trace, workload_of
+
+OBJECT_KIND: Final = "ScaledObject"
+
+
+def candidates(
+    files: Sequence[Path], *, scenario: Path | None, baselines: Sequence[str], now: float
+) -> list[tuple[str, Scenario]]:
+    """Return named scenarios, in order.
+
+    Args:
+        files: Scenarios or manifests of a ScaledObject.
+        scenario: The world for objects and baselines.
+        baselines: Names.
+        now: Epoch seconds.
+
+    Raises:
+        SimulationError: A file is neither, or there is no world for an object.
+    """
+    world = None
+    if scenario is not None:
+        model = read_model(scenario)
+        trace = build_trace(workload_of(model.workload), scenario.parent, now=now)
+        world = model, trace, scenario.parent
+    found: list[tuple[str, Scenario]] = []
+    for path in files:
+        raw = read_yaml(path)
+        if not isinstance(raw, Mapping):
+            raise SimulationError(f"{path} holds neither a scenario nor a {OBJECT_KIND}")
+        if raw.get("kind") != OBJECT_KIND:
+            found.append((path.stem, read_scenario(path, now=now)))
+            continue
+        if world is None:
+            raise SimulationError(f"{path} is a {OBJECT_KIND}: say in which world with --scenario")
+        model, trace, folder = world
+        found.append((path.stem, scenario_of(with_object(model, raw), trace, folder)))
+    for name in baselines:
+        if world is None:
+            raise SimulationError("baselines need a world: say which with --scenario")
+        model, trace, folder = world
+        found.append((name, scenario_of(with_baseline(model, name), trace, folder)))
+    return found
+
+
+def with_object(model: ScenarioModel, raw: Mapping[str, Any]) -> ScenarioModel:
+    """Return a scenario with another object in its only tier that is scaled by one.
+
+    Raises:
+        SimulationError: There is no such tier, or several.
+    """
+    return _with(model, AutoscalerModel(scaled_object=dict(raw)))
+
+
+def with_baseline(model: ScenarioModel, name: str) -> ScenarioModel:
+    """Return a scenario with its object replaced by a baseline of the same bounds."""
+    return _with(model, AutoscalerModel(baseline=name))
+
+
+def tested_tier(model: ScenarioModel) -> int:
+    """Return the position of the tier under test: the only one that no baseline scales.
+
+    Raises:
+        SimulationError: There is none, or there are several.
+    """
+    tested = [
+        index for index, tier in enumerate(model.tiers) if tier.autoscaler.baseline is None
+    ] or [index for index, _ in enumerate(model.tiers)]
+    if len(tested) != 1:
+        names = ", ".join(tier.name for tier in model.tiers)
+        raise SimulationError(
+            f"scenario {model.name} has {len(tested)} tiers under test ({names}); scale all but "
+            f"one by a baseline ({', '.join(KINDS)})",
+            field="tiers",
+        )
+    return tested[0]
+
+
+def _with(model: ScenarioModel, autoscaler: AutoscalerModel) -> ScenarioModel:
+    index = tested_tier(model)
+    tier = model.tiers[index]
+    kept = tier.autoscaler
+    if autoscaler.scaled_object is not None:
+        autoscaler = replace(autoscaler, triggers=kept.triggers, controller=kept.controller)
+    else:
+        autoscaler = replace(autoscaler, options=_facts(tier))
+    tiers = list(model.tiers)
+    tiers[index] = replace(tier, autoscaler=autoscaler)
+    return replace(model, tiers=tuple(tiers))
+
+
+def _facts(tier: TierModel) -> dict[str, Any]:
+    """Return what the operator of a baseline knows: the bounds, and the service as assumed now.
+
+    Fixed here, so that a world in which the service is slower surprises baselines, too.
+    """
+    kept = tier.autoscaler
+    if kept.baseline is not None:
+        return kept.options
+    raw = kept.scaled_object
+    spec = raw.get("spec", {}) if isinstance(raw, Mapping) else kept.hpa or {}
+    known = {
+        "minimum": spec.get("minReplicaCount", spec.get("minReplicas")),
+        "maximum": spec.get("maxReplicaCount", spec.get("maxReplicas")),
+        "requests_per_second": tier.service.requests_per_second,
+        "concurrency": tier.service.concurrency,
+    }
+    return {name: value for name, value in known.items() if value is not None}

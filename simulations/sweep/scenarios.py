@@ -1,0 +1,135 @@
+"""Runs of scenarios, one part per seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from simulations.engine.exact import replay
+from simulations.engine.run import Run
+from simulations.scenario.model import ScenarioModel
+from simulations.scenario.read import Scenario, scenario_of
+from simulations.score.score import Score, mean_score, score
+from simulations.sweep.executors import Executor
+from simulations.workload.trace import Trace
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of a scenario; carries everything, so that it can run anywhere.
+
+    Attributes:
+        model: As written.
+        trace: What arrives.
+        folder: Relative paths start here.
+        seed: Of the run.
+        keep_run: Return the history too, for charts.
+    """
+
+    model: ScenarioModel
+    trace: Trace
+    folder: str
+    seed: int
+    keep_run: bool = False
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came out of a run, by tier."""
+
+    seed: int
+    scores: dict[str, Score]
+    runs: dict[str, Run] = {}
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What came out of a scenario.
+
+    Attributes:
+        scenario: That was run.
+        scores: Mean over the seeds, by tier.
+        by_seed: Scores of each seed, by tier.
+        runs: Histories of the first seed, by tier.
+    """
+
+    scenario: Scenario
+    scores: dict[str, Score]
+    by_seed: dict[str, list[Score]]
+    runs: dict[str, Run]
+
+    @property
+    def total(self) -> Score:
+        """The scores of all tiers as one: costs add up, the worst tier's users count."""
+        return total_score(self.scenario.model.name, list(self.scores.values()))
+
+
+def run_scenario(
+    scenario: Scenario,
+    executor: Executor,
+    *,
+    seeds: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Result:
+    """Run a scenario with all its seeds.
+
+    Args:
+        scenario: What to run.
+        executor: Where.
+        seeds: How many; the scenario's when None.
+        progress: Told after each run.
+    """
+    count = seeds or scenario.model.seeds
+    parts = [
+        Part(
+            model=scenario.model,
+            trace=scenario.trace,
+            folder=str(scenario.folder),
+            seed=seed,
+            keep_run=seed == 0,
+        )
+        for seed in range(count)
+    ]
+    outcomes: list[Outcome] = []
+    for outcome in executor.map(run_part, parts):
+        outcomes.append(outcome)
+        if progress is not None:
+            progress(len(outcomes), count)
+    by_seed = {name: [outcome.scores[name] for outcome in outcomes] for name in outcomes[0].scores}
+    return Result(
+        scenario=scenario,
+        scores={name: mean_score(scores) for name, scores in by_seed.items()},
+        by_seed=by_seed,
+        runs=outcomes[0].runs,
+    )
+
+
+def run_part(part: Part) -> Outcome:
+    """Run one seed."""
+    scenario = scenario_of(part.model, part.trace, Path(part.folder))
+    load = scenario.load(part.seed)
+    runs = replay(scenario.tiers(load), load, seed=part.seed)
+    from_step = scenario.score_from_step
+    return Outcome(
+        seed=part.seed,
+        scores={name: score(run, from_step=from_step) for name, run in runs.items()},
+        runs=runs if part.keep_run else {},
+    )
+
+
+def total_score(name: str, scores: Sequence[Score]) -> Score:
+    """Return several tiers as one: costs add up; requests and waits are those of the worst tier."""
+    if len(scores) == 1:
+        return msgspec.structs.replace(scores[0], name=name)
+    worst = max(scores, key=lambda item: item.violation_ratio)
+    return msgspec.structs.replace(
+        worst,
+        name=name,
+        replica_hours=sum(item.replica_hours for item in scores),
+        node_hours=sum(item.node_hours for item in scores),
+        cost=sum(item.cost for item in scores),
+        mean_replicas=sum(item.mean_replicas for item in scores),
+        peak_replicas=sum(item.peak_replicas for item in scores),
+        changes=sum(item.changes for item in scores),
+        decisions=sum(item.decisions for item in scores),
+        days=(),
+    )
