@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import typer
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FAILED: Final = 1
 """Exit status when a criterion is not kept, as for any other failure."""
+
+_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -89,3 +91,45 @@ def finish(
         typer.echo(sentence, err=True)
     if failed:
         raise typer.Exit(FAILED)
+
+
+def seconds_of(text: str, option: str) -> float:
+    """Return a duration such as ``14d``, ``12h``, ``90m`` or ``15s``, seconds.
+
+    Raises:
+        SimulationError: It is none.
+    """
+    from simulations.errors import SimulationError
+
+    number, unit = text[:-1], text[-1:]
+    try:
+        value = float(number) * _UNITS[unit]
+    except (KeyError, ValueError):
+        value = -1.0
+    if value <= 0:
+        raise SimulationError(f'{option} is "{text}", must be such as 14d, 12h, 90m or 15s')
+    return value
+
+
+def object_of(path: Path) -> Mapping[str, Any]:
+    """Return the only ScaledObject of a manifest, which may hold other objects.
+
+    Raises:
+        SimulationError: There is none, or there are several.
+    """
+    import yaml
+
+    from simulations.errors import SimulationError
+
+    try:
+        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SimulationError(f"{path} cannot be read: {error}") from error
+    found = [
+        document
+        for document in documents
+        if isinstance(document, dict) and document.get("kind") == "ScaledObject"
+    ]
+    if len(found) != 1:
+        raise SimulationError(f"{path} holds {len(found)} ScaledObjects, must hold one")
+    return found[0]

@@ -1,0 +1,1 @@
+"""What a policy would have done in the days a Prometheus remembers."""

@@ -1,0 +1,50 @@
+"""What a backtest is told about the service, beside the object itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from simulations.errors import SimulationError
+from simulations.plant.parameters import (
+    NotNegative,
+    Prices,
+    Service,
+    StartUp,
+    Termination,
+    Waiting,
+)
+from simulations.scenario.read import read_yaml
+
+
+class ServiceModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The plant of a backtest: without it there are replicas and costs, but no violations.
+
+    Attributes:
+        service: Concurrency and service time of a replica.
+        start_up: From the decision to a serving pod.
+        waiting: SLO and timeout.
+        termination: Drain.
+        prices: Per replica hour.
+        lag_seconds: From an instant until its value can be read from the Prometheus.
+    """
+
+    service: Service
+    start_up: StartUp
+    waiting: Waiting
+    termination: Termination = Termination()
+    prices: Prices = Prices()
+    lag_seconds: NotNegative = 0.0
+
+
+def read_service(path: Path) -> ServiceModel:
+    """Read the service of a backtest.
+
+    Raises:
+        SimulationError: The file is none.
+    """
+    try:
+        return msgspec.convert(read_yaml(path), ServiceModel)
+    except msgspec.ValidationError as error:
+        raise SimulationError(f"{path}: {error}") from error

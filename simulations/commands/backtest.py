@@ -1,0 +1,258 @@
+"""``flyball backtest``: what a policy would have done in the days a Prometheus remembers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from simulations.commands.running import (
+    criteria_of,
+    finish,
+    now,
+    object_of,
+    seconds_of,
+    with_errors,
+    write_report,
+)
+from simulations.commands.simulate import FailOn, Json, Junit, Output
+
+if TYPE_CHECKING:
+    from simulations.backtest.run import Backtest
+    from simulations.report.html import Page
+    from simulations.report.tables import Table
+    from simulations.workload.importers.prometheus import Access
+    from simulations.workload.trace import Trace
+
+
+@with_errors
+def backtest(
+    manifest: Annotated[
+        Path, typer.Option("--filename", "-f", help="Manifest with the ScaledObject.")
+    ],
+    prometheus: Annotated[str, typer.Option(help="URL of the Prometheus to ask.")],
+    since: Annotated[str, typer.Option(help="How far back, such as 14d or 36h.")] = "14d",
+    until: Annotated[str, typer.Option(help="How long ago the end is, such as 1h.")] = "",
+    step: Annotated[
+        str, typer.Option(help="Between instants [default: how often the policy decides].")
+    ] = "",
+    service: Annotated[
+        Path | None,
+        typer.Option(help="YAML: service, start_up, waiting, prices of a replica; for violations."),
+    ] = None,
+    load_query: Annotated[
+        str, typer.Option(help="PromQL: requests per second [default: the first trigger's].")
+    ] = "",
+    replicas_query: Annotated[
+        str,
+        typer.Option(help="PromQL: ready replicas [default: kube-state-metrics of the target]."),
+    ] = "",
+    exogenous: Annotated[
+        bool, typer.Option(help="All queries measure load alone, even without rate().")
+    ] = False,
+    controller: Annotated[
+        str, typer.Option(help="Whose loop runs a keda.sh object: keda or flyball.")
+    ] = "",
+    token_env: Annotated[
+        str, typer.Option(help="Environment variable that holds a bearer token.")
+    ] = "",
+    header: Annotated[
+        list[str] | None, typer.Option(metavar="NAME: VALUE", help="Sent with every request.")
+    ] = None,
+    ca_file: Annotated[str, typer.Option(help="Certificates to trust.")] = "",
+    insecure_skip_verify: Annotated[bool, typer.Option(help="Check no certificate.")] = False,
+    output: Output = None,
+    fail_on: FailOn = None,
+    junit: Junit = None,
+    json: Json = False,
+) -> None:
+    """Show a policy what its queries gave in the past, and compare with what really happened."""
+    from rich.console import Console
+
+    from simulations.backtest.model import read_service
+    from simulations.backtest.run import backtest as run_backtest
+    from simulations.backtest.run import queries_of
+    from simulations.report.console import progress, show
+    from simulations.report.exports import to_json
+    from simulations.report.tables import score_table
+    from simulations.score.criteria import failures
+    from simulations.workload.importers.prometheus import Access
+
+    console, errors = Console(), Console(stderr=True)
+    criteria = criteria_of(fail_on or [])
+    raw = object_of(manifest)
+    known = None if service is None else read_service(service)
+    queries = queries_of(raw, exogenous=exogenous)
+    to_at = now() - (seconds_of(until, "--until") if until else 0.0)
+    from_at = to_at - seconds_of(since, "--since")
+    access = Access(
+        url=prometheus,
+        bearer_token=_token(token_env),
+        headers=_headers(header or []),
+        ca_file=ca_file,
+        insecure_skip_verify=insecure_skip_verify,
+    )
+    every = seconds_of(step, "--step") if step else _default_step(raw)
+
+    def ask(query: str) -> Trace:
+        return _ask(access, query, from_at, to_at, every)
+
+    with progress(errors, "asking the Prometheus") as tell:
+        recorded = {}
+        for number, item in enumerate(queries):
+            recorded[item.trigger] = ask(item.query)
+            tell(number + 1, len(queries) + 1)
+        load = ask(load_query) if load_query else None
+        replicas = _replicas(raw, replicas_query, ask, errors)
+    with progress(errors, "replaying") as tell:
+        result = run_backtest(
+            raw,
+            recorded,
+            replicas=replicas,
+            load=load,
+            service=known,
+            controller=controller,
+            progress=tell,
+        )
+    name = raw["metadata"]["name"]
+    tables = [score_table(result.scores, title=f"Backtest of {name}"), _days(result)]
+    failed = failures(criteria, result.scores[0])
+    document = to_json(result.scores, failed, object=name, knows_service=result.knows_service)
+    if json:
+        typer.echo(document.decode(), nl=False)
+    else:
+        for table in tables:
+            show(console, table)
+        if not result.knows_service:
+            errors.print(
+                "The service is not known (--service), so pods serve at once and late requests "
+                "mean nothing."
+            )
+    folder = output or Path("flyball-reports") / f"backtest-{name}"
+    path = write_report(folder, _page(result, name, tables, failed, access.url), _files(result))
+    (folder / "result.json").write_bytes(document)
+    typer.echo(f"report: {path}", err=True)
+    finish(result.scores[:1], criteria, junit=junit, suite=f"backtest-{name}")
+
+
+def _ask(access: Access, query: str, from_at: float, to_at: float, step: float) -> Trace:
+    from simulations.workload.importers.prometheus import query_range
+
+    return query_range(access, query, from_at=from_at, to_at=to_at, step_seconds=step)
+
+
+def _replicas(raw: Any, query: str, ask: Any, errors: Any) -> Trace | None:
+    """Return what the workload really had; without a record of it say so and go on."""
+    from simulations.errors import SimulationError
+
+    spec, namespace = raw["spec"], raw["metadata"].get("namespace", "default")
+    reference = spec["scaleTargetRef"]
+    kind = str(reference.get("kind", "Deployment")).lower()
+    default = (
+        f'sum(kube_{kind}_status_replicas_ready{{namespace="{namespace}",'
+        f'{kind}="{reference["name"]}"}})'
+    )
+    try:
+        return ask(query or default)  # type: ignore[no-any-return]
+    except SimulationError as error:
+        if query:
+            raise
+        errors.print(f"What really happened is not recorded: {error}")
+        return None
+
+
+def _default_step(raw: Any) -> float:
+    polling = float(raw["spec"].get("pollingInterval", 30))
+    return polling if raw["apiVersion"].startswith("flyball.dev") else 15.0
+
+
+def _token(variable: str) -> str:
+    from simulations.errors import SimulationError
+
+    if variable and variable not in os.environ:
+        raise SimulationError(f"environment variable {variable} is not set", field="token_env")
+    return os.environ.get(variable, "") if variable else ""
+
+
+def _headers(texts: list[str]) -> dict[str, str]:
+    from simulations.errors import SimulationError
+
+    headers = {}
+    for text in texts:
+        name, separator, value = text.partition(":")
+        if not separator:
+            raise SimulationError(f'header "{text}" must be "NAME: VALUE"', field="header")
+        headers[name.strip()] = value.strip()
+    return headers
+
+
+def _days(result: Backtest) -> Table:
+    from simulations.backtest.run import days_of
+    from simulations.report.tables import Table
+
+    mine = days_of(result.policy)
+    past = dict(days_of(result.actual)) if result.actual is not None else {}
+    return Table(
+        title="Replica hours per day (UTC)",
+        header=("day", "policy", "really", "difference"),
+        rows=tuple(
+            (
+                day,
+                f"{hours:,.2f}",
+                f"{past[day]:,.2f}" if day in past else "-",
+                f"{hours - past[day]:+,.2f}" if day in past else "-",
+            )
+            for day, hours in mine
+        ),
+    )
+
+
+def _files(result: Backtest) -> dict[str, bytes]:
+    from simulations.report.charts import run_chart
+    from simulations.score.score import late_per_step
+
+    return {"policy.png": run_chart(result.policy, late_per_step(result.policy), kind="png")}
+
+
+def _page(result: Backtest, name: str, tables: list[Table], failed: list[str], url: str) -> Page:
+    from autoscaler import __version__
+    from simulations.report.charts import comparison_chart, run_chart
+    from simulations.report.html import Chart, Page
+    from simulations.report.tables import changes_table, percent
+    from simulations.score.score import late_per_step
+
+    runs = [("policy", result.policy)]
+    mine = result.scores[0]
+    lead = [f"The policy would have used {mine.replica_hours:,.1f} replica hours."]
+    if result.actual is not None:
+        runs.append(("really", result.actual))
+        past = result.scores[1]
+        lead.append(
+            f"Really used were {past.replica_hours:,.1f}: {mine.cost / past.cost:.3f} of the cost."
+        )
+    if result.knows_service:
+        late = [percent(score.violation_ratio) for score in result.scores]
+        lead.append(f"Late requests: {' against '.join(late)}.")
+    else:
+        lead.append("The service is not known, so late requests mean nothing here.")
+    run = result.policy
+    return Page(
+        title=f"Backtest of {name}",
+        lead=tuple(lead),
+        failures=tuple(failed),
+        parts=(
+            tables[0],
+            Chart(title="Serving replicas", svg=comparison_chart(runs)),
+            Chart(title="The policy in detail", svg=run_chart(run, late_per_step(run))),
+            *tables[1:],
+            changes_table(run),
+        ),
+        facts=(
+            ("recorded by", url),
+            ("open loop", "what the policy decides does not change what its queries gave"),
+            ("step", f"{run.step_seconds:g} s"),
+            ("version", __version__),
+        ),
+    )
