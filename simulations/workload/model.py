@@ -136,13 +136,15 @@ def _source(model: WorkloadModel, folder: Path, now: float) -> Trace:
         return compose.added([build_trace(part, folder, now=now) for part in model.sum])
     if model.prometheus is None:
         return _from_file(model, folder)
-    return query_range(
+    asked = query_range(
         model.prometheus,
         model.query,
         from_at=now - model.days * DAY_SECONDS,
         to_at=now,
         step_seconds=model.every_seconds,
     )
+    # PromQL looks back: the value at an instant is that of the step which ends there.
+    return compose.shifted(asked, -model.every_seconds)
 
 
 def _from_file(model: WorkloadModel, folder: Path) -> Trace:
