@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import urllib.parse
 import urllib.request
 from collections.abc import Sequence
@@ -11,6 +12,11 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from tests.servers.process import Server, find_program
+
+BACKFILL_SECONDS = 60.0
+BLOCK_HOURS = 162
+"""Longest block of a backfill, as Prometheus itself would compact to; promtool reads its input once
+per block."""
 
 
 class PrometheusServer(Server):
@@ -24,8 +30,10 @@ class PrometheusServer(Server):
         *,
         port: int | None = None,
         scrape_interval_seconds: int = 1,
+        arguments: Sequence[str] = (),
     ) -> None:
         super().__init__(port=port)
+        self._arguments = list(arguments)
         self._interval_seconds = scrape_interval_seconds
         self.scrape(targets)
 
@@ -33,6 +41,7 @@ class PrometheusServer(Server):
     @override
     def check_available(cls) -> None:
         find_program("prometheus", package="prometheus")
+        find_program("promtool", package="prometheus")
 
     @property
     def url(self) -> str:
@@ -45,6 +54,35 @@ class PrometheusServer(Server):
         fresh = self.folder / "targets.json.new"
         fresh.write_text(json.dumps(groups))
         fresh.rename(self.folder / "targets.json")
+
+    def backfill(self, openmetrics: str) -> None:
+        """Write samples of the past into the data folder, before the server starts (blocks).
+
+        Args:
+            openmetrics: Text with a timestamp in every line, ending in ``# EOF``.
+        """
+        assert not self.is_running, "backfill before the start"
+        source = self.folder / "backfill.om"
+        source.write_text(openmetrics)
+        done = subprocess.run(
+            [
+                find_program("promtool", package="prometheus"),
+                "tsdb",
+                "create-blocks-from",
+                f"--max-block-duration={BLOCK_HOURS}h",
+                "openmetrics",
+                "--quiet",
+                str(source),
+                str(self.folder / "data"),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=BACKFILL_SECONDS,
+            check=False,
+        )
+        source.unlink()
+        if done.returncode:
+            raise RuntimeError(f"promtool refused the samples: {done.stderr[-2000:]}")
 
     @override
     def command(self) -> list[str]:
@@ -61,6 +99,7 @@ class PrometheusServer(Server):
             f"--config.file={config}",
             f"--storage.tsdb.path={self.folder / 'data'}",
             f"--web.listen-address={self.address}",
+            *self._arguments,
         ]
 
     @override
