@@ -119,7 +119,13 @@ def backtest(
     name = raw["metadata"]["name"]
     tables = [score_table(result.scores, title=f"Backtest of {name}"), _days(result)]
     failed = failures(criteria, result.scores[0])
-    document = to_json(result.scores, failed, object=name, knows_service=result.knows_service)
+    document = to_json(
+        result.scores,
+        failed,
+        object=name,
+        from_at=result.policy.start_at,
+        knows_service=result.knows_service,
+    )
     if json:
         typer.echo(document.decode(), nl=False)
     else:
