@@ -1,0 +1,195 @@
+"""``flyball tune``: search for a cheaper object with no more late requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from simulations.commands.running import (
+    criteria_of,
+    finish,
+    now,
+    object_of,
+    with_errors,
+    write_report,
+)
+from simulations.commands.simulate import FailOn, Json, Junit, Output, Scheduler, Workers
+
+if TYPE_CHECKING:
+    from simulations.report.html import Page
+    from simulations.report.tables import Table
+    from simulations.tune.plan import Tuned
+
+
+@with_errors
+def tune(
+    manifest: Annotated[
+        Path, typer.Option("--filename", "-f", help="Manifest with the ScaledObject.")
+    ],
+    scenario: Annotated[
+        Path, typer.Option("--scenario", "-s", help="World: workload, service, signals, triggers.")
+    ],
+    budget: Annotated[
+        str, typer.Option(help="Allowed late requests, such as 0.5% [default: as many as now].")
+    ] = "",
+    candidates: Annotated[int, typer.Option(min=8, help="Objects to try.")] = 2000,
+    search_ratio: Annotated[
+        float,
+        typer.Option(min=0.1, max=0.9, help="Share of the days to search on; the rest tests."),
+    ] = 0.6,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs per candidate.")] = 2,
+    keep_api_version: Annotated[
+        bool, typer.Option(help="Change only what the object's own API group can do.")
+    ] = False,
+    output: Output = None,
+    fail_on: FailOn = None,
+    workers: Workers = 1,
+    scheduler: Scheduler = "",
+    junit: Junit = None,
+    json: Json = False,
+) -> None:
+    """Search targets, windows, limits, tolerances and polling; prove the result on other days."""
+    from rich.console import Console
+
+    from simulations.report.console import progress, show
+    from simulations.report.exports import to_json
+    from simulations.scenario.read import read_scenario
+    from simulations.score.criteria import failures
+    from simulations.sweep.executors import executor_of
+    from simulations.tune.plan import tuned
+
+    console, errors = Console(), Console(stderr=True)
+    criteria = criteria_of(fail_on or [])
+    raw = object_of(manifest)
+    world = read_scenario(scenario, now=now())
+    with progress(errors, f"searching {candidates} candidates") as tell:
+        result = tuned(
+            raw,
+            world,
+            executor_of(workers=workers, scheduler=scheduler),
+            budget=_budget(budget),
+            candidates=candidates,
+            search_ratio=search_ratio,
+            seeds=seeds,
+            keep_group=keep_api_version,
+            progress=tell,
+        )
+    tables = _tables(result)
+    scores = [result.base, result.best]
+    failed = failures(criteria, result.best)
+    document = to_json(
+        scores, failed, object=raw["metadata"]["name"], saving=result.saving, manifest=result.yaml
+    )
+    if json:
+        typer.echo(document.decode(), nl=False)
+    else:
+        for table in tables:
+            show(console, table)
+        typer.echo(result.yaml)
+    name = raw["metadata"]["name"]
+    folder = output or Path("flyball-reports") / f"tune-{name}"
+    files = {"tuned.yaml": result.yaml.encode(), "result.json": document}
+    path = write_report(folder, _page(result, name, tables, failed), files)
+    typer.echo(f"report: {path}, object: {folder / 'tuned.yaml'}", err=True)
+    finish([result.best], criteria, junit=junit, suite=f"tune-{name}")
+
+
+def _budget(text: str) -> float | None:
+    from simulations.errors import SimulationError
+
+    if not text:
+        return None
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise SimulationError(
+            f'budget is "{text}", must be a share such as 0.5% or 0.005', field="budget"
+        )
+    return value
+
+
+def _tables(result: Tuned) -> list[Table]:
+    from simulations.report.tables import Table, percent, score_table
+
+    found = result.found
+    searched = [
+        ("as written", found.base),
+        ("tuned", found.chosen),
+        ("knee of the frontier", result.knee),
+    ]
+    return [
+        score_table([result.base, result.best], title="On days not searched on (exact replay)"),
+        Table(
+            title="On the days searched",
+            header=("object", "cost", "late"),
+            rows=tuple(
+                (name, f"{point.cost:,.1f}", percent(point.violation_ratio))
+                for name, point in searched
+            ),
+            note=f"late requests had to stay at or below {percent(found.budget)}",
+        ),
+        Table(
+            title="What each change does",
+            header=("field", "value", "cost without it", "late without it", "why"),
+            rows=tuple(
+                (
+                    effect.path.rpartition("behavior.")[2].removeprefix("spec."),
+                    effect.value,
+                    f"{effect.cost_without:.3f} x",
+                    percent(effect.violations_without),
+                    effect.meaning,
+                )
+                for effect in result.effects
+            ),
+            note=f"late with all of them: {percent(found.chosen.violation_ratio)}",
+        ),
+    ]
+
+
+def _page(result: Tuned, name: str, tables: list[Table], failed: list[str]) -> Page:
+    from autoscaler import __version__
+    from simulations.report.charts import comparison_chart, frontier_chart
+    from simulations.report.html import Chart, Page
+    from simulations.report.tables import percent
+
+    found = result.found
+    points: list[tuple[str, list[Any]]] = [
+        ("candidates", list(found.tried)),
+        ("as written", [found.base]),
+        ("tuned", [found.chosen]),
+    ]
+    return Page(
+        title=f"Tuning of {name}",
+        lead=(
+            (
+                f"On days it was not searched on, the tuned object costs {result.saving:.1%} less "
+                f"than the one as written, with {percent(result.best.violation_ratio)} of the "
+                f"requests late instead of {percent(result.base.violation_ratio)}."
+            ),
+        ),
+        failures=tuple(failed),
+        parts=(
+            tables[0],
+            Chart(
+                title="Every candidate on the days searched",
+                svg=frontier_chart(points, budget=found.budget, marks_knee=True),
+            ),
+            *tables[1:],
+            Chart(
+                title="Serving replicas on days not searched on",
+                svg=comparison_chart([("as written", result.base_run), ("tuned", result.best_run)]),
+            ),
+        ),
+        code=result.yaml,
+        facts=(
+            ("load", result.source),
+            ("days searched", f"{result.searched_days:.1f}"),
+            ("days tested", f"{result.tested_days:.1f}"),
+            ("candidates", str(len(found.tried))),
+            ("version", __version__),
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Search for a cheaper policy with no more late requests."""
