@@ -155,7 +155,7 @@ class _Running:
             name: [] for name in ("arrivals", "capacity", "dropped", "backlog")
         }
         self._counts: dict[str, list[int]] = {
-            name: [] for name in ("replicas", "serving", "pods", "nodes", "drained")
+            name: [] for name in ("replicas", "serving", "pods", "nodes", "drained", "created")
         }
         self._changes: list[Change] = []
         self._decisions = 0
@@ -169,7 +169,7 @@ class _Running:
             arrived: As counted.
         """
         tier = self._tier
-        drained = tier.drained
+        drained, created = tier.drained, tier.created
         tier.begin(step)
         self._crash(step)
         if step % self._tick_steps == 0:
@@ -183,6 +183,7 @@ class _Running:
         counts["pods"].append(tier.serving + len(tier.starting))
         counts["nodes"].append(0 if self._pool is None else self._pool.count)
         counts["drained"].append(tier.drained - drained)
+        counts["created"].append(tier.created - created)
 
     def _serve(self, arrivals: float, arrived: float) -> None:
         offered, waiting = self._offered, self.spec.plant.waiting
@@ -269,6 +270,7 @@ class _Running:
             pods=np.array(counts["pods"], dtype=np.int64),
             nodes=np.array(counts["nodes"], dtype=np.int64),
             drained=np.array(counts["drained"], dtype=np.int64),
+            created=np.array(counts["created"], dtype=np.int64),
             changes=tuple(self._changes),
             decisions=self._decisions,
         )

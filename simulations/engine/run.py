@@ -49,6 +49,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         pods: Pods that are paid for without those that drain.
         nodes: Nodes that are paid for.
         drained: Serving pods removed in the step.
+        created: Pods created in the step.
         changes: In order.
         decisions: How often the autoscaler decided.
     """
@@ -68,6 +69,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     pods: Counts
     nodes: Counts
     drained: Counts
+    created: Counts
     changes: tuple[Change, ...] = ()
     decisions: int = 0
 

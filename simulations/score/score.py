@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from simulations.engine.run import Run
+from simulations.errors import SimulationError
 from simulations.plant.lateness import LatenessTable
 
 Floats = NDArray[np.float64]
@@ -20,9 +21,32 @@ DEMAND_LATE_RATIO: Final = 0.005
 """The demand curve of the elasticity metrics: replicas with which this share is late."""
 
 
-class DayScore(msgspec.Struct, frozen=True, kw_only=True):
-    """One day since the beginning of scoring."""
+class Lateness(Protocol):
+    """Says which share of the requests is late, and how many replicas keep it low."""
 
+    def late_ratios(
+        self,
+        serving: Floats,
+        arrivals_per_second: Floats,
+        backlog_before: Floats,
+        backlog_after: Floats,
+    ) -> Floats:
+        """Return the share of late requests of every step, 0..1."""
+        ...
+
+    def replicas_for(self, arrivals_per_second: Floats, ratio: float) -> Floats:
+        """Return the fewest replicas with which at most this share is late."""
+        ...
+
+
+class DayScore(msgspec.Struct, frozen=True, kw_only=True):
+    """A day; see :class:`Score` for its figures.
+
+    Attributes:
+        begin_at: First scored instant in it, epoch seconds.
+    """
+
+    begin_at: float
     requests: float
     late: float
     replica_hours: float
@@ -62,12 +86,13 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
         mean_replicas: Over the time.
         peak_replicas: Highest.
         changes: Changes of the replicas.
+        created: Pods created.
         decisions: How often the autoscaler decided.
-        worst_ratio: Highest violation ratio of any five minutes.
+        worst_ratio: Highest violation ratio of the five-minute intervals since scoring began.
         wait_p95_seconds: 95th percentile of the wait behind the backlog, by request.
         wait_p99_seconds: 99th percentile.
         elasticity: Diagnostics.
-        days: Per day.
+        days: Per 24 hours since scoring began; the last may be shorter.
     """
 
     name: str
@@ -81,6 +106,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     mean_replicas: float
     peak_replicas: int
     changes: int
+    created: int
     decisions: int
     worst_ratio: float
     wait_p95_seconds: float
@@ -99,7 +125,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
         return self.changes / self.seconds * 3600 if self.seconds else 0.0
 
 
-def late_per_step(run: Run, table: LatenessTable | None = None) -> Floats:
+def late_per_step(run: Run, table: Lateness | None = None) -> Floats:
     """Return the late requests of every step, 0 where the load is not known."""
     table = table or table_of(run)
     before = np.concatenate([[0.0], run.backlog[:-1]])
@@ -119,68 +145,133 @@ def table_of(run: Run) -> LatenessTable:
     )
 
 
-def score(
-    run: Run, *, from_step: int = 0, name: str = "", table: LatenessTable | None = None
-) -> Score:
+class _Columns(msgspec.Struct, frozen=True):
+    """What adds up, one value per step."""
+
+    requests: Floats
+    late: Floats
+    replica_hours: Floats
+    cost: Floats
+
+    def sums(self, begin_at: float, begin: int, end: int) -> DayScore:
+        """Return the sums over some steps."""
+        return DayScore(
+            begin_at=begin_at,
+            requests=float(self.requests[begin:end].sum()),
+            late=float(self.late[begin:end].sum()),
+            replica_hours=float(self.replica_hours[begin:end].sum()),
+            cost=float(self.cost[begin:end].sum()),
+        )
+
+
+def score(run: Run, *, from_step: int = 0, name: str = "", table: Lateness | None = None) -> Score:
     """Return the figures of a run.
+
+    Requests of steps with an unknown load are not scored; pods and nodes are paid for all the same.
 
     Args:
         run: What happened.
         from_step: Steps before it are warm-up.
         name: The run's own when empty.
         table: Of the plant, if there is one already.
+
+    Raises:
+        SimulationError: No step is scored.
     """
+    if not 0 <= from_step < run.steps:
+        raise SimulationError(
+            f"{run.name}: scoring begins at step {from_step}, must be one of 0 to {run.steps - 1}",
+            field="score_from_seconds",
+        )
     table = table or table_of(run)
-    late = late_per_step(run, table)[from_step:]
-    requests = np.where(run.known, run.arrivals, 0.0)[from_step:]
-    hours = run.step_seconds / 3600
-    drained = run.drained[from_step:] * (run.plant.termination.drain_seconds / 3600)
-    replica_hours = run.pods[from_step:] * hours + drained
-    node_hours = run.nodes[from_step:] * hours
-    prices = run.plant.prices
-    cost = replica_hours * prices.replica_hour + node_hours * prices.node_hour
+    columns = _columns(run, table)
+    scored = slice(from_step, None)
+    requests, late = columns.requests[scored], columns.late[scored]
     p95, p99 = _waits(run, requests, from_step)
     changes = [change for change in run.changes if change.step >= from_step and change.succeeded]
-    steps = run.steps - from_step
     return Score(
         name=name or run.name,
-        seconds=steps * run.step_seconds,
+        seconds=(run.steps - from_step) * run.step_seconds,
         requests=float(requests.sum()),
         late=float(late.sum()),
-        dropped=float(np.where(run.known, run.dropped, 0.0)[from_step:].sum()),
-        replica_hours=float(replica_hours.sum()),
-        node_hours=float(node_hours.sum()),
-        cost=float(cost.sum()),
-        mean_replicas=float(run.replicas[from_step:].mean()),
-        peak_replicas=int(run.replicas[from_step:].max()),
+        dropped=float(np.where(run.known, run.dropped, 0.0)[scored].sum()),
+        replica_hours=float(columns.replica_hours[scored].sum()),
+        node_hours=float(run.nodes[scored].sum()) * run.step_seconds / 3600,
+        cost=float(columns.cost[scored].sum()),
+        mean_replicas=float(run.replicas[scored].mean()),
+        peak_replicas=int(run.replicas[scored].max()),
         changes=len(changes),
+        created=int(run.created[scored].sum()),
         decisions=run.decisions,
         worst_ratio=_worst(late, requests, run.step_seconds),
         wait_p95_seconds=p95,
         wait_p99_seconds=p99,
         elasticity=elasticity(run, table, from_step=from_step),
-        days=_days(requests, late, replica_hours, cost, run.step_seconds),
+        days=_days(run, columns, from_step),
     )
 
 
-def demand(run: Run, table: LatenessTable) -> Floats:
+def utc_days(
+    run: Run, *, from_step: int = 0, table: Lateness | None = None
+) -> tuple[DayScore, ...]:
+    """Return the scored steps of a run by calendar day, UTC; the first and last may be shorter."""
+    columns = _columns(run, table or table_of(run))
+    days = (run.start_at + np.arange(from_step, run.steps) * run.step_seconds) // DAY_SECONDS
+    begins = [from_step, *(np.flatnonzero(np.diff(days)) + from_step + 1).tolist()]
+    return _between(run, columns, begins)
+
+
+def _columns(run: Run, table: Lateness) -> _Columns:
+    hours = run.step_seconds / 3600
+    drain_hours = run.plant.termination.drain_seconds / 3600
+    replica_hours = run.pods * hours + run.drained * drain_hours
+    prices = run.plant.prices
+    return _Columns(
+        requests=np.where(run.known, run.arrivals, 0.0),
+        late=late_per_step(run, table),
+        replica_hours=replica_hours,
+        cost=replica_hours * prices.replica_hour + run.nodes * hours * prices.node_hour,
+    )
+
+
+def _days(run: Run, columns: _Columns, from_step: int) -> tuple[DayScore, ...]:
+    width = max(1, round(DAY_SECONDS / run.step_seconds))
+    return _between(run, columns, list(range(from_step, run.steps, width)))
+
+
+def _between(run: Run, columns: _Columns, begins: list[int]) -> tuple[DayScore, ...]:
+    return tuple(
+        columns.sums(run.start_at + begin * run.step_seconds, begin, end)
+        for begin, end in zip(begins, [*begins[1:], run.steps], strict=True)
+    )
+
+
+def demand(run: Run, table: Lateness) -> Floats:
     """Return the fewest replicas that would have met the SLO at the load of each step."""
     return table.replicas_for(run.arrivals / run.step_seconds, DEMAND_LATE_RATIO)
 
 
-def elasticity(run: Run, table: LatenessTable, *, from_step: int = 0) -> Elasticity:
-    """Return the SPEC RG metrics of a run against :func:`demand`; at no demand nothing lacks."""
+def elasticity(run: Run, table: Lateness, *, from_step: int = 0) -> Elasticity:
+    """Return the SPEC RG metrics of a run against :func:`demand`, over the steps of known load.
+
+    Where nothing is demanded, shortage and surplus are relative to one replica.
+    """
+    known = run.known[from_step:]
     wanted = demand(run, table)[from_step:]
     supply = run.serving[from_step:].astype(np.float64)
     divisor = np.maximum(wanted, 1.0)
     differs = np.sign(np.diff(supply)) != np.sign(np.diff(wanted))
     return Elasticity(
-        theta_u=100 * float((np.maximum(wanted - supply, 0.0) / divisor).mean()),
-        theta_o=100 * float((np.maximum(supply - wanted, 0.0) / divisor).mean()),
-        tau_u=100 * float((supply < wanted).mean()),
-        tau_o=100 * float((supply > wanted).mean()),
-        instability=100 * float(differs.mean()) if len(differs) else 0.0,
+        theta_u=_percent((np.maximum(wanted - supply, 0.0) / divisor)[known]),
+        theta_o=_percent((np.maximum(supply - wanted, 0.0) / divisor)[known]),
+        tau_u=_percent((supply < wanted)[known]),
+        tau_o=_percent((supply > wanted)[known]),
+        instability=_percent(differs[known[1:] & known[:-1]]),
     )
+
+
+def _percent(values: Floats | NDArray[np.bool_]) -> float:
+    return 100 * float(values.mean()) if len(values) else 0.0
 
 
 def _worst(late: Floats, requests: Floats, step_seconds: float) -> float:
@@ -209,21 +300,6 @@ def _waits(run: Run, requests: Floats, from_step: int) -> tuple[float, float]:
     return p95, p99
 
 
-def _days(
-    requests: Floats, late: Floats, replica_hours: Floats, cost: Floats, step_seconds: float
-) -> tuple[DayScore, ...]:
-    width = max(1, round(DAY_SECONDS / step_seconds))
-    return tuple(
-        DayScore(
-            requests=float(requests[begin : begin + width].sum()),
-            late=float(late[begin : begin + width].sum()),
-            replica_hours=float(replica_hours[begin : begin + width].sum()),
-            cost=float(cost[begin : begin + width].sum()),
-        )
-        for begin in range(0, len(requests), width)
-    )
-
-
 def mean_score(scores: Sequence[Score]) -> Score:
     """Return the mean of the scores of several seeds; peaks and worst values are the worst of all.
 
@@ -249,6 +325,7 @@ def mean_score(scores: Sequence[Score]) -> Score:
         mean_replicas=mean("mean_replicas"),
         peak_replicas=max(item.peak_replicas for item in scores),
         changes=round(mean("changes")),
+        created=round(mean("created")),
         decisions=round(mean("decisions")),
         worst_ratio=max(item.worst_ratio for item in scores),
         wait_p95_seconds=mean("wait_p95_seconds"),
@@ -263,7 +340,7 @@ def mean_score(scores: Sequence[Score]) -> Score:
             DayScore(
                 **{
                     name: float(np.mean([getattr(day, name) for day in days]))
-                    for name in ("requests", "late", "replica_hours", "cost")
+                    for name in ("begin_at", "requests", "late", "replica_hours", "cost")
                 }
             )
             for days in zip(*(item.days for item in scores), strict=True)

@@ -130,6 +130,7 @@ def total_score(name: str, scores: Sequence[Score]) -> Score:
         mean_replicas=sum(item.mean_replicas for item in scores),
         peak_replicas=sum(item.peak_replicas for item in scores),
         changes=sum(item.changes for item in scores),
+        created=sum(item.created for item in scores),
         decisions=sum(item.decisions for item in scores),
         days=(),
     )
