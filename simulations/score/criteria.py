@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+import math
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -22,10 +24,14 @@ FIELDS: Final[dict[str, Callable[[Score], float]]] = {
     "peak_replicas": lambda score: float(score.peak_replicas),
     "dropped": lambda score: score.dropped,
     "late": lambda score: score.late,
+    "pods_created": lambda score: float(score.created),
     "changes_per_hour": lambda score: score.changes_per_hour,
     "wait_p95": lambda score: score.wait_p95_seconds,
     "wait_p99": lambda score: score.wait_p99_seconds,
 }
+
+SHARES: Final = ("slo_violation", "worst_5m")
+"""Fields that are shares, 0..1, and the only ones that can be written in percent."""
 
 _OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
     ">=": operator.ge,
@@ -66,28 +72,40 @@ def parse_criterion(text: str) -> Criterion:
     """Return a criterion.
 
     Raises:
-        SimulationError: It is none; names the accepted form.
+        SimulationError: It is none, or one that no run could ever meet; names the accepted form.
     """
     form = _FORM.fullmatch(text)
-    accepted = f"FIELD>NUMBER or FIELD>NUMBER%, with FIELD one of {', '.join(FIELDS)}"
     if form is None:
-        raise SimulationError(f'criterion "{text}" must be {accepted}', field="fail_on")
-    if form["field"] not in FIELDS:
-        raise SimulationError(
-            f'criterion "{text}": no field "{form["field"]}"; must be {accepted}', field="fail_on"
+        raise _refused(
+            text, "must be FIELD>NUMBER, or FIELD>NUMBER% for a share, with > >= < or <=", FIELDS
         )
+    field, percent = form["field"], bool(form["percent"])
+    if field not in FIELDS:
+        near = difflib.get_close_matches(field, FIELDS, n=1)
+        hint = f', perhaps "{near[0]}" is meant' if near else ""
+        raise _refused(text, f'there is no field "{field}"{hint}', FIELDS)
+    if percent and field not in SHARES:
+        raise _refused(text, f"{field} is no share; write it without %", SHARES)
+    limit = _number(text, form["number"]) / (100 if percent else 1)
+    if field in SHARES and not 0 <= limit <= 1:
+        raise _refused(text, "a share is between 0 and 1; write 0.5% or 0.005", SHARES)
+    return Criterion(text=text.strip(), field=field, operator=form["operator"], limit=limit)
+
+
+def _number(text: str, number: str) -> float:
     try:
-        limit = float(form["number"])
+        value = float(number)
     except ValueError:
-        raise SimulationError(
-            f'criterion "{text}": "{form["number"]}" is no number', field="fail_on"
-        ) from None
-    return Criterion(
-        text=text.strip(),
-        field=form["field"],
-        operator=form["operator"],
-        limit=limit / 100 if form["percent"] else limit,
-    )
+        value = math.nan
+    if not math.isfinite(value):
+        raise _refused(text, f'"{number}" is no number', ())
+    return value
+
+
+def _refused(text: str, why: str, fields: Iterable[str]) -> SimulationError:
+    named = ", ".join(fields)
+    accepted = f" (fields: {named})" if named else ""
+    return SimulationError(f'criterion "{text}": {why}{accepted}', field="fail_on")
 
 
 def failures(criteria: Sequence[Criterion], score: Score) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -50,6 +51,27 @@ def cost_at(points: Sequence[Point], budget: float) -> float:
     left = edge[meeting - 1]
     share = (left.violation_ratio - budget) / (left.violation_ratio - right.violation_ratio)
     return left.cost + share * (right.cost - left.cost)
+
+
+def mean_cost(points: Sequence[Point], lowest: float, highest: float) -> float:
+    """Return the area under the frontier between two budgets, divided by their distance.
+
+    The mean of :func:`cost_at` over the budgets: one figure for a frontier, in units of cost.
+
+    Args:
+        points: Any.
+        lowest: Strictest budget.
+        highest: Loosest budget, > ``lowest``.
+
+    Returns:
+        Infinity when no point meets the strictest budget.
+    """
+    inner = {point.violation_ratio for point in frontier(points)}
+    budgets = [lowest, *sorted(ratio for ratio in inner if lowest < ratio < highest), highest]
+    area = 0.0
+    for left, right in itertools.pairwise(budgets):
+        area += (cost_at(points, left) + cost_at(points, right)) / 2 * (right - left)
+    return area / (highest - lowest)
 
 
 def knee(points: Sequence[Point]) -> Point:

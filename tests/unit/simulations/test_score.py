@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import asdict, replace
 
 from simulations.engine.run import Change
 from simulations.errors import SimulationError
+from simulations.plant.lateness import LatenessTable
 from simulations.plant.parameters import Termination
 from simulations.score.score import late_per_step, mean_score, score, utc_days
 from tests.unit.simulations.made_runs import MIDNIGHT, PLANT, Simple, made_run
 
 DAY_STEPS = 1440
 TABLE = Simple()
+REAL_TABLE = LatenessTable(PLANT.service, PLANT.waiting, step_seconds=7200.0, replicas=12)
 
 
 def test_late_requests_are_counted_by_request():
@@ -152,6 +154,7 @@ STEPS = st.tuples(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(STEPS, min_size=2, max_size=40), st.data())
 def test_days_add_up_and_shares_stay_shares(steps, data):
     """Whatever happened: sums over days are the whole, ratios are in 0..1, late within arrivals."""
@@ -166,8 +169,8 @@ def test_days_add_up_and_shares_stay_shares(steps, data):
         start_at=MIDNIGHT + 3600 * data.draw(st.integers(0, 23)),
     )
     from_step = data.draw(st.integers(0, len(steps) - 1))
-    found = score(run, from_step=from_step)
-    for days in (found.days, utc_days(run, from_step=from_step)):
+    found = score(run, from_step=from_step, table=REAL_TABLE)
+    for days in (found.days, utc_days(run, from_step=from_step, table=REAL_TABLE)):
         for name in ("requests", "late", "replica_hours", "cost"):
             total = sum(getattr(day, name) for day in days)
             assert total == pytest.approx(getattr(found, name)), name
@@ -175,7 +178,7 @@ def test_days_add_up_and_shares_stay_shares(steps, data):
     assert found.violation_ratio <= found.worst_ratio + 1e-9
     assert 0 <= found.wait_p95_seconds <= found.wait_p99_seconds
     assert found.elasticity.tau_u + found.elasticity.tau_o <= 100 + 1e-9
-    assert (late_per_step(run)[~run.known] == 0).all()
+    assert (late_per_step(run, REAL_TABLE)[~run.known] == 0).all()
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=30))
