@@ -2,71 +2,48 @@
 
 from __future__ import annotations
 
-import functools
-import io
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import Any, Final, ParamSpec
+import math
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from simulations.engine.run import Run
-from simulations.errors import SimulationError
+from simulations.engine.run import Change, Run
+from simulations.report.drawing import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    RED,
+    Floats,
+    area,
+    curve,
+    from_zero,
+    legend,
+    looks,
+    panels,
+    styled,
+    time_axis,
+    to_bytes,
+)
+from simulations.report.tables import LEAST_PERCENT
 from simulations.score.frontier import Point, frontier, knee
 
-Floats = NDArray[np.float64]
-P = ParamSpec("P")
+MARKS: Final = 300
+"""Most changes of a run that are marked one by one."""
+_SPREAD: Final = 0x9E3779B1
+"""2^32 divided by the golden ratio: multiples of it fill an interval evenly (Knuth, 6.4)."""
 
-PIXELS: Final = 1200
-"""Horizontal resolution: longer series are drawn by the extremes of each pixel."""
-
-BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#8a8f98"
-"""Okabe and Ito's colours, told apart with any colour vision."""
-
-STYLE: Final[dict[str, Any]] = {
-    "svg.hashsalt": "flyball",
-    "svg.fonttype": "none",
-    "font.family": ["DejaVu Sans", "sans-serif"],
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#8a8f98",
-    "grid.alpha": 0.25,
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": GREY,
-    "text.color": GREY,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "savefig.facecolor": "none",
-}
-"""Grey text on a transparent ground is readable on light and on dark pages."""
+FEW_DECADES: Final = 200.0
+"""A logarithmic axis that spans less than this has ticks within decades."""
 
 
-def _styled(draw: Callable[P, bytes]) -> Callable[P, bytes]:
-    """Draw in the house style, and without a screen."""
-
-    @functools.wraps(draw)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> bytes:
-        try:
-            import matplotlib as mpl
-        except ImportError as error:
-            raise SimulationError(
-                "charts need the extra simulate: pip install 'flyball[simulate]'"
-            ) from error
-        mpl.use("Agg")
-        with mpl.rc_context(STYLE):
-            return draw(*args, **kwargs)
-
-    return wrapped
-
-
-@_styled
+@styled
 def run_chart(run: Run, late: Floats, *, kind: str = "svg", title: str = "") -> bytes:
     """Draw load, replicas with every change, backlog and late requests of a run.
+
+    In SVG the derivation of a change shows when the pointer rests on its mark.
 
     Args:
         run: What happened.
@@ -74,55 +51,34 @@ def run_chart(run: Run, late: Floats, *, kind: str = "svg", title: str = "") -> 
         kind: ``svg`` or ``png``.
         title: Above it.
     """
-    figure, axes = _figure(3, height=6.4, ratios=(2, 2, 1.3))
-    load_axes, replica_axes, wait_axes = axes
-    hours = np.arange(run.steps) * run.step_seconds / 3600
-    rate = np.where(run.known, run.arrivals / run.step_seconds, np.nan)
-    _band(load_axes, hours, rate, BLUE, "arrivals")
-    _band(load_axes, hours, run.capacity / run.step_seconds, GREY, "capacity")
-    load_axes.set_ylabel("requests / s")
-    replica_axes.fill_between(
-        *_steps(hours, run.serving.astype(float)),
-        color=GREEN,
-        alpha=0.3,
-        linewidth=0,
-        label="serving",
-    )
-    replica_axes.plot(
-        *_steps(hours, run.replicas.astype(float)), color=GREEN, linewidth=1, label="desired"
-    )
-    failed = [change for change in run.changes if not change.succeeded]
-    if failed:
-        replica_axes.plot(
-            [change.step * run.step_seconds / 3600 for change in failed],
-            [change.after for change in failed],
-            "x",
-            color=RED,
-            label="write failed",
-        )
-    replica_axes.set_ylabel("replicas")
-    _band(wait_axes, hours, run.backlog, ORANGE, "backlog")
-    wait_axes.set_ylabel("waiting requests")
-    late_axes = wait_axes.twinx()
-    late_axes.grid(visible=False)
-    share = np.divide(late, run.arrivals, out=np.zeros(run.steps), where=run.arrivals > 0)
-    _band(late_axes, hours, 100 * share, RED, "late")
-    late_axes.set_ylim(0, max(1.0, float(100 * share.max(initial=0)) * 1.05))
-    late_axes.set_ylabel("late, %", color=RED)
-    late_axes.spines["right"].set_visible(True)
-    late_axes.legend(loc="upper right", frameon=False)
-    begin = datetime.fromtimestamp(run.start_at, UTC)
-    wait_axes.set_xlabel(f"hours since {begin:%Y-%m-%d %H:%M} UTC")
-    for drawn in (load_axes, replica_axes, wait_axes):
-        drawn.set_ylim(bottom=0)
-        drawn.set_xlim(0, hours[-1] if run.steps > 1 else 1)
-        drawn.legend(loc="upper left", frameon=False, ncols=3)
+    figure, axes = panels((2, 2.2, 1, 1), height=7.2)
+    load_axes, replica_axes, backlog_axes, late_axes = axes
+    at = time_axis(late_axes, run.start_at, run.steps, run.step_seconds)
+    _load(load_axes, at, run)
+    curve(load_axes, at, run.capacity / run.step_seconds, GREY, "capacity of what serves")
+    area(replica_axes, at, run.serving.astype(float), GREEN, "serving", alpha=0.32)
+    curve(replica_axes, at, run.replicas.astype(float), GREEN, "desired")
+    titles = _mark_changes(replica_axes, at, run)
+    area(backlog_axes, at, run.backlog, ORANGE, _some("requests that wait", run.backlog))
+    share = np.full(run.steps, np.nan)
+    np.divide(100 * late, run.arrivals, out=share, where=run.known & (run.arrivals > 0))
+    area(late_axes, at, share, RED, _some("requests that are late", share))
+    for drawn, label, least in (
+        (load_axes, "requests / s", 0.0),
+        (replica_axes, "replicas", 1.0),
+        (backlog_axes, "requests", 1.0),
+        (late_axes, "late, %", 0.1),
+    ):
+        drawn.set_ylabel(label)
+        from_zero(drawn, at_least=least)
+        legend(drawn, columns=5)
+    figure.align_ylabels(axes)
     if title:
-        figure.suptitle(title)
-    return _bytes(figure, kind)
+        figure.suptitle(title, fontweight="bold")
+    return to_bytes(figure, kind, titles)
 
 
-@_styled
+@styled
 def frontier_chart(
     series: Sequence[tuple[str, Sequence[Point]]],
     *,
@@ -131,126 +87,162 @@ def frontier_chart(
     budget: float | None = None,
     marks_knee: bool = False,
 ) -> bytes:
-    """Draw violations over cost: every point, and the frontier of each series.
+    """Draw violations over cost: every point, and what no other point beats.
 
     Args:
-        series: Name and points; a single point is drawn as a mark with its name.
+        series: Name and points; a single point is drawn as a mark with its name. Series of several
+            points have a frontier each, single points one together.
         kind: ``svg`` or ``png``.
         cost_label: Unit of the cost.
         budget: Allowed violation ratio, drawn as a line.
         marks_knee: Mark the knee of the first series.
     """
-    figure, (axes,) = _figure(1, height=4.6, ratios=(1,))
-    colours = (BLUE, ORANGE, GREEN, RED, "#cc79a7", "#56b4e9", "#b8a100", GREY)
-    floor = 1e-6
-    for number, (name, points) in enumerate(series):
-        colour = colours[number % len(colours)]
-        marker = "osD^vP*X"[number // len(colours) % 8]
-        violations = [100 * max(point.violation_ratio, floor) for point in points]
-        costs = [point.cost for point in points]
+    from matplotlib.ticker import LogLocator
+
+    figure, (axes,) = panels((1,), height=4.6)
+    none, lowest = _lowest(series, budget)
+    singles = [points[0] for _, points in series if len(points) == 1]
+    if len(singles) == len(series) > 1:
+        _edge(axes, singles, none, GREY, "frontier")
+    for (name, points), (colour, _, mark) in zip(series, looks(), strict=False):
+        few = len(points) == 1
         axes.plot(
-            costs,
-            violations,
-            marker,
+            [point.cost for point in points],
+            [max(100 * point.violation_ratio, none) for point in points],
+            mark,
             color=colour,
-            markersize=8 if len(points) == 1 else 3,
-            alpha=1.0 if len(points) == 1 else 0.35,
+            markersize=8 if few else 3,
+            markeredgewidth=0,
+            alpha=1.0 if few else 0.4,
             label=name,
+            clip_on=False,
+            zorder=4 if few else 2,
         )
-        if len(points) > 1:
-            edge = frontier(points)
-            axes.plot(
-                [point.cost for point in edge],
-                [100 * max(point.violation_ratio, floor) for point in edge],
-                color=colour,
-                linewidth=1.2,
-            )
+        if not few:
+            _edge(axes, points, none, colour, f"frontier of {name}")
     if marks_knee and series and series[0][1]:
         best = knee(series[0][1])
         axes.plot(
             best.cost,
-            100 * max(best.violation_ratio, floor),
+            max(100 * best.violation_ratio, none),
             "o",
-            markersize=12,
+            markersize=13,
             markerfacecolor="none",
-            color=RED,
+            markeredgewidth=1.5,
+            color=INK,
             label="knee",
         )
     if budget is not None:
-        axes.axhline(100 * budget, color=RED, linewidth=0.8, linestyle="--", label="budget")
+        axes.axhline(100 * budget, color=RED, linewidth=0.9, linestyle="--", label="budget")
     axes.set_yscale("log")
+    axes.set_ylim(none, max(10 * none, axes.get_ylim()[1]))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}" if value > none else lowest)
+    axes.minorticks_off()
+    low, high = axes.get_ylim()
+    if high / low < FEW_DECADES:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.set_xlabel(cost_label)
     axes.set_ylabel("late requests, %")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
-    return _bytes(figure, kind)
+    return to_bytes(figure, kind)
 
 
-@_styled
+@styled
 def comparison_chart(runs: Sequence[tuple[str, Run]], *, kind: str = "svg") -> bytes:
     """Draw the serving replicas of several policies under the same load."""
-    figure, (load_axes, replica_axes) = _figure(2, height=5.2, ratios=(1, 2))
-    colours = (BLUE, ORANGE, GREEN, RED, "#cc79a7", "#56b4e9", "#b8a100", GREY)
+    figure, (load_axes, replica_axes) = panels((1, 2), height=5.6)
     first = runs[0][1]
-    hours = np.arange(first.steps) * first.step_seconds / 3600
-    rate = np.where(first.known, first.arrivals / first.step_seconds, np.nan)
-    _band(load_axes, hours, rate, BLUE, "arrivals")
+    at = time_axis(replica_axes, first.start_at, first.steps, first.step_seconds)
+    _load(load_axes, at, first)
+    for (name, run), (colour, line, _) in zip(runs, looks(), strict=False):
+        curve(replica_axes, at, run.serving.astype(float), colour, name, line=line)
     load_axes.set_ylabel("requests / s")
-    for number, (name, run) in enumerate(runs):
-        replica_axes.plot(
-            *_steps(hours, run.serving.astype(float)),
-            color=colours[number % len(colours)],
-            linewidth=1.2,
-            linestyle="--" if number >= len(colours) else "-",
-            label=name,
-        )
     replica_axes.set_ylabel("serving replicas")
-    replica_axes.set_xlabel("hours")
     for axes in (load_axes, replica_axes):
-        axes.set_ylim(bottom=0)
-        axes.set_xlim(0, hours[-1] if first.steps > 1 else 1)
-    replica_axes.legend(loc="upper left", frameon=False, ncols=3)
-    return _bytes(figure, kind)
+        from_zero(axes, at_least=1.0)
+        legend(axes)
+    figure.align_ylabels([load_axes, replica_axes])
+    return to_bytes(figure, kind)
 
 
-def _figure(rows: int, *, height: float, ratios: tuple[float, ...]) -> tuple[Any, list[Any]]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, height), layout="constrained")
-    axes = figure.subplots(
-        rows, 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios}
-    )
-    return figure, list(axes[:, 0])
-
-
-def _bytes(figure: Any, kind: str) -> bytes:
-    output = io.BytesIO()
-    # No date and no version: the same run gives the same bytes.
-    metadata = {"Date": None, "Creator": "flyball"} if kind == "svg" else {"Software": "flyball"}
-    ground = "none" if kind == "svg" else "white"
-    figure.savefig(output, format=kind, dpi=150, metadata=metadata, facecolor=ground)
-    return output.getvalue()
-
-
-def _band(axes: Any, at: Floats, values: Floats, colour: str, label: str) -> None:
-    """Draw a line, or for long series the extremes of each pixel, so that no peak is lost."""
-    if len(values) <= 2 * PIXELS:
-        axes.plot(at, values, color=colour, linewidth=1, label=label)
+def _load(axes: Any, at: Floats, run: Run) -> None:
+    rate = np.where(run.known, run.arrivals / run.step_seconds, np.nan)
+    curve(axes, at, rate, BLUE, "arrivals")
+    if run.known.all():
         return
-    edges, lows, highs = extremes(values)
-    axes.fill_between(at[edges], lows, highs, color=colour, alpha=0.9, linewidth=0.6, label=label)
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], run.known, [True]]).astype(np.int8)))
+    days = run.step_seconds / 86_400
+    for number, (begin, end) in enumerate(edges.reshape(-1, 2).tolist()):
+        label = "_" if number else "load not known, not scored"
+        axes.axvspan(
+            at[0] + begin * days, at[0] + end * days, color=GREY, alpha=0.2, lw=0, label=label
+        )
 
 
-def _steps(at: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """Return the corners of a step curve."""
-    changes = np.flatnonzero(np.diff(values)) + 1
-    kept = np.concatenate([[0], changes, [len(values) - 1]])
-    x = np.repeat(at[kept], 2)[1:]
-    y = np.repeat(values[kept], 2)[:-1]
-    return x, y
+def _some(what: str, values: Floats) -> str:
+    return what if np.nanmax(values, initial=0.0) > 0 else f"{what}: none"
 
 
-def extremes(values: Floats) -> tuple[NDArray[np.int64], Floats, Floats]:
-    """Return where each pixel begins, and the lowest and highest value in it."""
-    edges = np.unique(np.linspace(0, len(values), PIXELS, endpoint=False).astype(np.int64))
-    filled = np.where(np.isnan(values), 0.0, values)
-    return edges, np.minimum.reduceat(filled, edges), np.maximum.reduceat(filled, edges)
+def _mark_changes(axes: Any, at: Floats, run: Run) -> dict[str, str]:
+    """Mark changes, the largest if there are many; return their hover titles."""
+    numbered = list(enumerate(run.changes))
+    # Equally large ones are taken from all over the run, not from its beginning.
+    largest = sorted(
+        numbered,
+        key=lambda one: (-abs(one[1].after - one[1].before), one[0] * _SPREAD % 2**32),
+    )[:MARKS]
+    some = f", {MARKS} largest of {len(numbered)}" if len(numbered) > MARKS else ""
+    titles, labelled = {}, set()
+    for number, change in sorted(largest):
+        mark, what = _mark(change)
+        (drawn,) = axes.plot(
+            at[change.step],
+            change.after,
+            mark,
+            color=GREEN if change.succeeded else RED,
+            markersize=4 if some else 6,
+            markeredgecolor="white" if change.succeeded else RED,
+            markeredgewidth=0.6 if change.succeeded else 1.6,
+            label="_" if what in labelled else f"{what}{some}",
+            zorder=3,
+        )
+        labelled.add(what)
+        name = f"change-{number}"
+        drawn.set_gid(name)
+        why = f": {change.why}" if change.why else ""
+        titles[name] = f"{change.before} to {change.after}{why}"
+    return titles
+
+
+def _mark(change: Change) -> tuple[str, str]:
+    if not change.succeeded:
+        return "x", "write failed"
+    return ("^", "scaled up") if change.after > change.before else ("v", "scaled down")
+
+
+def _lowest(
+    series: Sequence[tuple[str, Sequence[Point]]], budget: float | None
+) -> tuple[float, str]:
+    """Return where a logarithmic axis shows what it cannot (no violations), and how it says so."""
+    shown = [100 * point.violation_ratio for _, points in series for point in points]
+    little = [percent for percent in shown if 0 < percent < LEAST_PERCENT]
+    more = [percent for percent in [*shown, 100 * (budget or 0.0)] if percent >= LEAST_PERCENT]
+    if little:
+        return LEAST_PERCENT, f"<{LEAST_PERCENT:g}"
+    below = 0.1 if 0 in shown else 1.0
+    lowest = below * 10.0 ** math.floor(math.log10(min(more, default=1.0)))
+    return lowest, "none" if 0 in shown else f"{lowest:g}"
+
+
+def _edge(axes: Any, points: Sequence[Point], none: float, colour: str, label: str) -> None:
+    edge = frontier(points)
+    if len(edge) == 1:
+        return
+    axes.plot(
+        [point.cost for point in edge],
+        [max(100 * point.violation_ratio, none) for point in edge],
+        color=colour,
+        linewidth=1.3,
+        label=label,
+        zorder=3,
+    )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from html import escape
 
 import msgspec
 
 from simulations.errors import SimulationError
+from simulations.report.drawing import INK
 from simulations.report.tables import Table
 
-_PROLOGUE = re.compile(r"^.*?(?=<svg)", re.DOTALL)
+_OUTSIDE = re.compile(r"^.*?(?=<svg)|<metadata>.*?</metadata>\s*", re.DOTALL)
+_NAMED = re.compile(r"""(\bid="|\bhref="#|\burl\(#)""")
 
 
 class Chart(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,11 +23,16 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     svg: bytes
     note: str = ""
 
-    @property
-    def inline(self) -> str:
-        """Return the SVG element alone, scaled to the page."""
-        text = _PROLOGUE.sub("", self.svg.decode(), count=1)
-        return text.replace("<svg ", '<svg class="chart" role="img" ', 1)
+    def inline(self, number: int) -> str:
+        """Return the SVG element alone: scaled to the page, in its colour of text.
+
+        Args:
+            number: Of the chart on its page; keeps the names inside apart from other charts'.
+        """
+        text = _OUTSIDE.sub("", self.svg.decode())
+        text = _NAMED.sub(rf"\g<1>c{number}-", text).replace(INK, "currentColor")
+        opening = f'<svg class="chart" role="img" aria-label="{escape(self.title)}" '
+        return text.replace("<svg ", opening, 1)
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

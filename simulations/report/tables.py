@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 
 from simulations.engine.run import Run
-from simulations.score.score import Score
+from simulations.score.score import Score, utc_days
+
+LEAST_PERCENT: Final = 0.001
+"""Smaller shares are said to be less than this."""
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,8 +34,10 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def percent(ratio: float) -> str:
-    """Return a ratio in percent, with as many digits as matter."""
+    """Return a ratio in percent, with as many digits as matter; little is never shown as none."""
     value = 100 * ratio
+    if 0 < value < LEAST_PERCENT:
+        return f"<{LEAST_PERCENT} %"
     return f"{value:.3f} %" if value < 1 else f"{value:.2f} %"
 
 
@@ -70,6 +77,7 @@ def _figures(score: Score) -> Iterator[tuple[str, str]]:
     yield "mean replicas", f"{score.mean_replicas:.2f}"
     yield "peak replicas", str(score.peak_replicas)
     yield "changes per hour", f"{score.changes_per_hour:.1f}"
+    yield "pods created", f"{score.created:,}"
     yield "requests", f"{score.requests:,.0f}"
     yield "late", percent(score.violation_ratio)
     yield "given up", percent(score.dropped / score.requests if score.requests else 0.0)
@@ -98,6 +106,25 @@ def elasticity_table(scores: Sequence[Score]) -> Table:
             "SPEC RG: theta = mean shortage (U) and surplus (O) relative to the demand, tau = "
             "share of the time with too few and too many replicas; they judge replicas, not users"
         ),
+    )
+
+
+def days_table(run: Run, *, from_step: int = 0) -> Table:
+    """Return the figures of a run by calendar day."""
+    return Table(
+        title=f"{run.name} by day (UTC)",
+        header=("day", "requests", "late", "replica hours", "cost"),
+        rows=tuple(
+            (
+                f"{datetime.fromtimestamp(day.begin_at, UTC):%Y-%m-%d}",
+                f"{day.requests:,.0f}",
+                percent(day.late / day.requests if day.requests else 0.0),
+                f"{day.replica_hours:,.1f}",
+                f"{day.cost:,.1f}",
+            )
+            for day in utc_days(run, from_step=from_step)
+        ),
+        note="the first and the last day may not be whole",
     )
 
 
