@@ -50,6 +50,7 @@ def compare(
     """Run policies under the same load and rank them; the first file is the reference."""
     from rich.console import Console
 
+    from simulations.report.comparison import certainty_table
     from simulations.report.console import progress, show
     from simulations.report.exports import to_json
     from simulations.report.tables import score_table
@@ -68,7 +69,8 @@ def compare(
         with progress(errors, f"simulating {name}") as tell:
             results.append((name, run_scenario(found, executor, seeds=seeds, progress=tell)))
     scores = [_named(name, result) for name, result in results]
-    tables = [score_table(scores, title="Comparison"), *_certainty(scores)]
+    certainty = certainty_table(scores)
+    tables = [score_table(scores, title="Comparison"), *([certainty] if certainty else [])]
     if sensitivity and len(scores) > 1:
         with progress(errors, "checking the ranking in other worlds") as tell:
             tables.append(_sensitivity(results, executor, seeds, tell))
@@ -91,43 +93,18 @@ def _named(name: str, result: Result) -> Score:
     return msgspec.structs.replace(result.total, name=name)
 
 
-def _certainty(scores: list[Score]) -> list[Table]:
-    """Return how sure the cost ratios to the first policy are, by a bootstrap over days."""
-    import numpy as np
-
-    from simulations.report.tables import Table
-    from simulations.score.statistics import cost_ratio, verdict
-
-    if len(scores) <= 1 or len(scores[0].days) <= 1:
-        return []
-    base = np.array([day.cost for day in scores[0].days])
-    rows = []
-    for score in scores[1:]:
-        ratio = cost_ratio(np.array([day.cost for day in score.days]), base)
-        interval = f"{ratio.low:.3f} .. {ratio.high:.3f}"
-        rows.append((score.name, f"{ratio.value:.3f}", interval, verdict(ratio).value))
-    return [
-        Table(
-            title=f"Cost relative to {scores[0].name}, day by day",
-            header=("policy", "ratio", "95 % interval", "cheaper?"),
-            rows=tuple(rows),
-            note="paired bootstrap over days; a tie is an interval that holds 1",
-        )
-    ]
-
-
 def _sensitivity(
     results: list[tuple[str, Result]],
     executor: Executor,
     seeds: int | None,
     tell: Callable[[int, int], None],
 ) -> Table:
-    from simulations.report.tables import Table, percent
+    from simulations.report.comparison import sensitivity_table
     from simulations.scenario.read import scenario_of
     from simulations.sweep.scenarios import run_scenario
     from simulations.sweep.sensitivity import VARIANTS, is_stable
 
-    worlds = [[result.total for _, result in results]]
+    worlds = [[_named(name, result) for name, result in results]]
     for number, change in enumerate(VARIANTS.values()):
         worlds.append([])
         for _, result in results:
@@ -149,27 +126,14 @@ def _sensitivity(
             strict=True,
         )
     ]
-    rows = tuple(
-        (
-            name,
-            *(
-                f"{world[index].cost:,.0f} / {percent(world[index].violation_ratio)}"
-                for world in worlds
-            ),
-            "yes" if stable[index] else "NO",
-        )
-        for index, (name, _) in enumerate(results)
-    )
-    return Table(
-        title="Sensitivity: cost / late in other worlds",
-        header=("policy", "as assumed", *VARIANTS, "ranks alike"),
-        rows=rows,
+    return sensitivity_table(
+        list(zip(("as assumed", *VARIANTS), worlds, strict=True)),
+        stable,
         note=(
             "a policy that is cheaper than another in one world and dearer in the next (by more "
             "than 1 % of the first one's cost), or better and worse (by 0.05 points of late "
             "requests), has no proven rank"
         ),
-        marked=tuple(index for index, same in enumerate(stable) if not same),
     )
 
 

@@ -124,7 +124,13 @@ def _page(result: Result, failed: list[str]) -> Page:
     from autoscaler import __version__
     from simulations.report.charts import run_chart
     from simulations.report.html import Chart, Page
-    from simulations.report.tables import changes_table, elasticity_table, percent, score_table
+    from simulations.report.tables import (
+        changes_table,
+        days_table,
+        elasticity_table,
+        percent,
+        score_table,
+    )
     from simulations.score.score import late_per_step
 
     model, total = result.scenario.model, result.total
@@ -136,8 +142,9 @@ def _page(result: Result, failed: list[str]) -> Page:
             Chart(
                 title=f"{name}: load, replicas, waiting requests",
                 svg=run_chart(run, late_per_step(run)),
-                note="first seed; capacity and load share an axis, late requests are in percent",
+                note="first seed; why a change was made shows when the pointer rests on its mark",
             ),
+            days_table(run, from_step=result.scenario.score_from_step),
             changes_table(run),
         )
     ]

@@ -8,19 +8,27 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from simulations.report.tables import Table
 
 
 def show(console: Console, table: Table) -> None:
     """Print a table."""
+    # As Text, because derivations and names may hold what rich would take for markup.
     shown = RichTable(
-        title=table.title, title_justify="left", title_style="bold", caption=table.note
+        title=Text(table.title, style="bold"),
+        title_justify="left",
+        caption=Text(table.note) if table.note else None,
+        caption_justify="left",
     )
     for number, name in enumerate(table.header):
-        shown.add_column(name, justify="left" if number == 0 else "right", overflow="fold")
+        first = number == 0
+        shown.add_column(
+            Text(name), justify="left" if first else "right", no_wrap=first, overflow="fold"
+        )
     for number, row in enumerate(table.rows):
-        shown.add_row(*row, style="bold" if number in table.marked else None)
+        shown.add_row(*map(Text, row), style="bold" if number in table.marked else None)
     console.print(shown)
 
 

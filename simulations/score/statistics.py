@@ -45,10 +45,8 @@ def geometric_mean(values: Sequence[float]) -> float:
         raise ValueError(f"a geometric mean needs values >= 0, not {list(values)}")
     if not values:
         return math.nan
-    if math.inf in values:
-        return math.inf
     if 0 in values:
-        return 0.0
+        return math.inf if math.inf in values else 0.0
     return math.exp(sum(map(math.log, values)) / len(values))
 
 

@@ -26,6 +26,7 @@ def test_the_geometric_mean_is_that_of_ratios():
     """Twice and half cancel; what cannot be reached is not left out."""
     assert geometric_mean([2.0, 0.5]) == pytest.approx(1.0)
     assert geometric_mean([1.0, math.inf]) == math.inf
+    assert geometric_mean([0.0, math.inf]) == math.inf
     assert geometric_mean([0.0, 4.0]) == 0.0
     assert math.isnan(geometric_mean([]))
 
