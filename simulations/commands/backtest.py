@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from simulations.backtest.run import Backtest
     from simulations.report.html import Page
     from simulations.report.tables import Table
+    from simulations.score.criteria import Criterion
     from simulations.workload.importers.prometheus import Access
     from simulations.workload.trace import Trace
 
@@ -84,6 +85,8 @@ def backtest(
     criteria = criteria_of(fail_on or [])
     raw = object_of(manifest)
     known = None if service is None else read_service(service)
+    if known is None:
+        _check_needless_of_service(criteria)
     queries = queries_of(raw, exogenous=exogenous)
     to_at = now() - (seconds_of(until, "--until") if until else 0.0)
     from_at = to_at - seconds_of(since, "--since")
@@ -141,6 +144,19 @@ def backtest(
     (folder / "result.json").write_bytes(document)
     typer.echo(f"report: {path}", err=True)
     finish(result.scores[:1], criteria, junit=junit, suite=f"backtest-{name}")
+
+
+def _check_needless_of_service(criteria: list[Criterion]) -> None:
+    from simulations.errors import SimulationError
+    from simulations.score.criteria import REQUESTS
+
+    for criterion in criteria:
+        if criterion.field in REQUESTS:
+            raise SimulationError(
+                f'criterion "{criterion.text}" is about requests, of which nothing is known '
+                "without --service",
+                field="fail_on",
+            )
 
 
 def _ask(access: Access, query: str, from_at: float, to_at: float, step: float) -> Trace:
@@ -235,9 +251,8 @@ def _page(result: Backtest, name: str, tables: list[Table], failed: list[str], u
     if result.actual is not None:
         runs.append(("really", result.actual))
         past = result.scores[1]
-        lead.append(
-            f"Really used were {past.replica_hours:,.1f}: {mine.cost / past.cost:.3f} of the cost."
-        )
+        share = f": {mine.cost / past.cost:.3f} of the cost" if past.cost else ""
+        lead.append(f"Really used were {past.replica_hours:,.1f}{share}.")
     if result.knows_service:
         late = [percent(score.violation_ratio) for score in result.scores]
         lead.append(f"Late requests: {' against '.join(late)}.")

@@ -116,7 +116,7 @@ def _sensitivity(
         by_cost and by_late
         for by_cost, by_late in zip(
             is_stable(
-                [[score.cost / world[0].cost for score in world] for world in worlds],
+                [[score.cost / (world[0].cost or 1.0) for score in world] for world in worlds],
                 matters=COST_MATTERS,
             ),
             is_stable(

@@ -33,6 +33,9 @@ FIELDS: Final[dict[str, Callable[[Score], float]]] = {
 SHARES: Final = ("slo_violation", "worst_5m")
 """Fields that are shares, 0..1, and the only ones that can be written in percent."""
 
+REQUESTS: Final = (*SHARES, "dropped", "late", "wait_p95", "wait_p99")
+"""Fields about requests: without knowing the service they mean nothing."""
+
 _OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
     ">=": operator.ge,
     "<=": operator.le,
