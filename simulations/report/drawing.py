@@ -123,14 +123,14 @@ def _rounded(path: re.Match[str]) -> str:
 
 
 def time_axis(axes: Any, start_at: float, steps: int, step_seconds: float) -> Floats:
-    """Label the horizontal axis with UTC and return the beginning of every step on it, days."""
+    """Label the horizontal axis with UTC; return where steps begin on it and the last one ends."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    at: Floats = (start_at + np.arange(steps) * step_seconds) / 86_400
+    at: Floats = (start_at + np.arange(steps + 1) * step_seconds) / 86_400
     locator = AutoDateLocator(tz=UTC, minticks=4, maxticks=9)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))
-    axes.set_xlim(at[0], at[0] + steps * step_seconds / 86_400)
+    axes.set_xlim(at[0], at[-1])
     axes.set_xlabel("time (UTC)")
     return at
 
@@ -161,6 +161,7 @@ def curve(
 
     Long series are drawn by the extremes of each pixel, so that no peak is lost.
     """
+    values = np.append(values, values[-1])
     kept = _corners(values)
     if len(kept) > 2 * PIXELS:
         edges, lows, highs = extremes(values)
@@ -184,6 +185,7 @@ def area(
 
     Where that hides much lower values, the part above the lowest one is lighter.
     """
+    values = np.append(values, values[-1])
     kept = _corners(values)
     if len(kept) > 2 * PIXELS:
         edges, lows, highs = extremes(values)

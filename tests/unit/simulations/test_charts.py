@@ -172,8 +172,13 @@ def test_nothing_late_and_nothing_waiting_is_said():
 
 
 def test_a_run_of_one_step_can_be_drawn():
-    """The shortest run has a chart too."""
+    """The shortest run has a chart too, and its step is as wide as the chart."""
     assert drawn(made_run(per_second=[0], serving=[0]))
+    one, two = (
+        drawn(made_run(per_second=[20] * steps, serving=[2] * steps, step_seconds=120.0 / steps))
+        for steps in (1, 2)
+    )
+    assert one == two
 
 
 @given(
