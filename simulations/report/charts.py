@@ -54,8 +54,8 @@ def run_chart(run: Run, late: Floats, *, kind: str = "svg", title: str = "") -> 
     figure, axes = panels((2, 2.2, 1, 1), height=7.2)
     load_axes, replica_axes, backlog_axes, late_axes = axes
     at = time_axis(late_axes, run.start_at, run.steps, run.step_seconds)
-    _load(load_axes, at, run)
     curve(load_axes, at, run.capacity / run.step_seconds, GREY, "capacity of what serves")
+    _load(load_axes, at, run)
     area(replica_axes, at, run.serving.astype(float), GREEN, "serving", alpha=0.32)
     curve(replica_axes, at, run.replicas.astype(float), GREEN, "desired")
     titles = _mark_changes(replica_axes, at, run)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from simulations.errors import SimulationError
+from simulations.report.exports import to_json
 from simulations.score.criteria import FIELDS, failures, parse_criterion
 from simulations.score.score import score
 from tests.unit.simulations.made_runs import Simple, made_run
@@ -77,3 +80,13 @@ def test_what_is_no_criterion_is_refused(text, said):
     with pytest.raises(SimulationError, match=re.escape(f'criterion "{text}": ')) as caught:
         parse_criterion(text)
     assert said in str(caught.value)
+
+
+def test_every_field_is_documented():
+    """The reference lists exactly the fields there are, each with the name it has in JSON."""
+    page = (Path(__file__).parents[3] / "docs/reference/reports.md").read_text()
+    listed = re.findall(r"^\| `(\w+)` \| `(\w+)` \|", page, re.MULTILINE)
+    assert sorted(field for field, _ in listed) == sorted(FIELDS)
+    (found,) = json.loads(to_json([SCORE], []))["scores"]
+    for field, name in listed:
+        assert found[name] == FIELDS[field](SCORE)
