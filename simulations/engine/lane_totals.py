@@ -101,15 +101,18 @@ class Ledger:
         self._bucket_late = np.zeros(lanes)
         self._requests = 0.0
         self._steps = 0
-        self._drained_before: Values | None = None
-        self._created_before: Values | None = None
+        self._days_closed_at = 0
+        self._drained_before = np.zeros(lanes)
+        self._created_before = np.zeros(lanes)
         self._days: list[tuple[float, Values, Values]] = []
+
+    def start(self, tier: LaneTier) -> None:
+        """Note the state before the first scored step; its decisions count already."""
+        np.copyto(self._drained_before, tier.drained)
+        np.copyto(self._created_before, tier.created)
 
     def before(self, tier: LaneTier) -> None:
         """Note the state before a scored step is served."""
-        if self._drained_before is None:
-            self._drained_before = tier.drained.copy()
-            self._created_before = tier.created.astype(np.float64)
         np.copyto(self._before, tier.backlog)
 
     def after(self, tier: LaneTier, arrivals: float, *, known: bool) -> None:
@@ -131,12 +134,10 @@ class Ledger:
 
     def totals(self, tier: LaneTier, name: str, lanes: slice) -> Totals:
         """Return the sums of some lanes."""
-        if self._steps % self._day_steps:
+        if self._days_closed_at < self._steps:
             self._close_day(tier)
         self._close_bucket()
         seconds = self._paid_seconds(tier)[lanes]
-        created_before = self._created_before
-        assert created_before is not None
         return Totals(
             name=name,
             seconds=self._steps * self._step_seconds,
@@ -145,7 +146,7 @@ class Ledger:
             dropped=self._dropped[lanes].copy(),
             replica_seconds=seconds,
             changes=self.changes[lanes].copy(),
-            created=(tier.created - created_before)[lanes],
+            created=(tier.created - self._created_before)[lanes],
             worst_ratio=self._worst[lanes].copy(),
             day_late=self._per_day(1)[:, lanes],
             day_requests=np.diff([0.0, *(day[0] for day in self._days)]),
@@ -157,7 +158,6 @@ class Ledger:
         return np.diff(sums, axis=0, prepend=0.0)
 
     def _paid_seconds(self, tier: LaneTier) -> Values:
-        assert self._drained_before is not None
         drained = tier.drained - self._drained_before
         return self._pods * self._step_seconds + drained * self._drain_seconds
 
@@ -170,4 +170,5 @@ class Ledger:
         self._bucket_late = self._late.copy()
 
     def _close_day(self, tier: LaneTier) -> None:
-        self._days.append((self._requests, self._late + self._dropped, self._paid_seconds(tier)))
+        self._days_closed_at = self._steps
+        self._days.append((self._requests, self._late.copy(), self._paid_seconds(tier)))

@@ -79,17 +79,24 @@ def run_lanes(
         The totals of each group, in order.
 
     Raises:
-        SimulationError: The plant needs exact replay, or times do not fit the step.
+        SimulationError: The plant needs exact replay, times do not fit the step, or no step is
+            scored.
     """
     reason = unsupported(plant)
     if reason:
         raise SimulationError(f"the kernel has no {reason}; use exact replay")
+    if not 0 <= score_from_step < load.steps:
+        raise SimulationError(
+            f"score_from_step is {score_from_step}; the load has steps 0 to {load.steps - 1}"
+        )
     run = _LaneRun(groups, load, plant, signals, seed=seed)
     ledger = Ledger(plant, lateness, lanes=len(run.tier.serving), step_seconds=load.step_seconds)
     expected, known = load.expected.tolist(), load.known.tolist()
     limits = _limits(load, plant)
     told_every = max(1, load.steps // 100)
     for step in range(load.steps):
+        if step == score_from_step:
+            ledger.start(run.tier)
         run.begin(step, ledger.changes if step >= score_from_step else None)
         if step >= score_from_step:
             ledger.before(run.tier)
@@ -101,6 +108,8 @@ def run_lanes(
             watcher(step, run.tier)
         if progress is not None and step % told_every == 0:
             progress(step, load.steps)
+    if progress is not None:
+        progress(load.steps, load.steps)
     return [
         ledger.totals(run.tier, group.name, lanes)
         for group, lanes in zip(groups, run.slices, strict=True)
