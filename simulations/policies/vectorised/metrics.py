@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from autoscaler.core.model import INT32_MAX, MetricPolicy, MetricSource, TargetType
 from simulations.engine.view import LaneView
+from simulations.errors import SimulationError
 from simulations.policies.decided import REQUEST_MILLI, Watched
 
 Values = NDArray[np.float64]
@@ -38,11 +39,20 @@ class LaneMetric:
         self._usage: Values = np.zeros(len(metrics))
 
     def read(self, view: LaneView) -> Mask | bool:
-        """Take the value out of a view; return where it is missing."""
+        """Take the value out of a view; return where it is missing.
+
+        Raises:
+            SimulationError: A clock reads less than zero.
+        """
         if self._watched.clock is not None:
             reading = self._watched.clock(view.at)
             self._verdict = reading.active
             self._value = math.nan if reading.value is None else reading.value
+            if self._value < 0:
+                raise SimulationError(
+                    f"metric {reading.metric} reads {self._value:g}: the kernel has no values "
+                    "below zero; use exact replay"
+                )
         else:
             self._value = view.signals[self._watched.signal]
         if isinstance(self._value, float):

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Final
 
+from autoscaler.core.history import HISTORY_LIMIT
 from autoscaler.core.model import Activation, MetricPolicy, MetricSource, Pause, TargetType
 from simulations.policies.decided import DecidedAutoscaler, Watched
+
+LONGEST_WINDOW_TICKS: Final = HISTORY_LIMIT - 2
+"""With longer windows the core may keep less than every recommendation; beside those of the window
+there are the count found at the first decision and the recommendation just made."""
 
 
 def unsupported(decided: DecidedAutoscaler) -> str:
@@ -19,26 +25,40 @@ def unsupported(decided: DecidedAutoscaler) -> str:
         "pauses": pause != Pause(),
         "forced activation": policy.force_activation,
         "shadow mode": policy.shadow,
+        "windows of so many decisions": _window_ticks(decided) > LONGEST_WINDOW_TICKS,
         "a bare HPA at zero": is_bare and (policy.hpa.scale_to_zero or not policy.min_replicas),
     }
     for reason, applies in reasons.items():
         if applies:
             return reason
-    return next(filter(None, map(_unsupported_metric, policy.metrics)), "")
+    return next((why for metric in decided.metrics if (why := _unsupported_metric(*metric))), "")
 
 
-def _unsupported_metric(metric: MetricPolicy) -> str:
+def _window_ticks(decided: DecidedAutoscaler) -> float:
+    policy = decided.policy
+    behavior = policy.behavior
+    seconds = policy.hpa.downscale_stabilization_seconds
+    if behavior is not None:
+        down = behavior.scale_down.stabilization_window_seconds
+        up = behavior.scale_up.stabilization_window_seconds or 0
+        seconds = max(seconds if down is None else down, up)
+    return seconds / decided.tick_seconds
+
+
+def _unsupported_metric(metric: MetricPolicy, watched: Watched) -> str:
     source = metric.spec.source
     is_resource = source is MetricSource.RESOURCE
-    if metric.smoothing is not None:
-        return "smoothing"
-    if metric.freshness_seconds is not None:
-        return "freshness"
-    if is_resource and metric.spec.target_type is not TargetType.UTILIZATION:
-        return "average values of resources"
-    if source not in {MetricSource.EXTERNAL, MetricSource.OBJECT, MetricSource.RESOURCE}:
-        return f"{source} metrics"
-    return ""
+    is_utilization = metric.spec.target_type is TargetType.UTILIZATION
+    known = {MetricSource.EXTERNAL, MetricSource.OBJECT, MetricSource.RESOURCE}
+    reasons = {
+        "metrics without a target": metric.spec.target_milli <= 0,
+        "values below zero": watched.factor < 0,
+        "smoothing": metric.smoothing is not None,
+        "freshness": metric.freshness_seconds is not None,
+        "average values of resources": is_resource and not is_utilization,
+        f"{source} metrics": source not in known,
+    }
+    return next((reason for reason, applies in reasons.items() if applies), "")
 
 
 def structure_of(decided: DecidedAutoscaler) -> Hashable:

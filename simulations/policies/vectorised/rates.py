@@ -2,7 +2,8 @@
 
 Performed changes are kept as the HPA keeps them: an entry that outlived the longest period of its
 direction is marked, and the last marked one is overwritten by the next change. Which entries are
-left decides what the other direction's longer periods still see.
+left decides what the other direction's longer periods still see. A history that is full is left to
+the core's own code, lane by lane; it takes hundreds of changes within half an hour.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoscaler.core.behavior import longest_period_ms
-from autoscaler.core.model import INT32_MAX, PolicyType, ScalingRules, SelectPolicy
+from autoscaler.core.history import HISTORY_LIMIT, record_event
+from autoscaler.core.model import INT32_MAX, PolicyType, ScaleEvent, ScalingRules, SelectPolicy
 
 Values = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -40,6 +42,13 @@ class ScaleEvents:
 
     def record(self, lanes: Indices, change: Values, now_ms: float) -> None:
         """Add a change to each of some lanes."""
+        full = self._count[lanes] >= HISTORY_LIMIT
+        if full.any():
+            for lane, amount in zip(lanes[full].tolist(), change[full].tolist(), strict=True):
+                self._record_in_full(lane, int(amount), int(now_ms))
+            lanes, change = lanes[~full], change[~full]
+            if not lanes.size:
+                return
         at_ms, outdated = self._at_ms[:, lanes], self._outdated[:, lanes]
         is_used = np.arange(len(at_ms))[:, None] < self._count[lanes]
         outdated |= is_used & (at_ms < now_ms - self._longest_ms[lanes])
@@ -60,6 +69,24 @@ class ScaleEvents:
         counts = self._at_ms[:, lanes] > edge_ms
         total: Values = np.sum(self._change[:, lanes], axis=0, where=counts)
         return total
+
+    def _record_in_full(self, lane: int, change: int, now_ms: int) -> None:
+        count = self._count[lane]
+        columns = self._at_ms, self._change, self._outdated
+        entries = zip(*(column[:count, lane].tolist() for column in columns), strict=True)
+        history = record_event(
+            tuple(ScaleEvent(int(at), int(size), outdated) for at, size, outdated in entries),
+            change,
+            now_ms,
+            int(self._longest_ms[lane]),
+        )
+        count = len(history)
+        self._at_ms[:, lane] = -np.inf
+        self._at_ms[:count, lane] = [event.at_ms for event in history]
+        self._change[:count, lane] = [event.change for event in history]
+        self._outdated[:, lane] = False
+        self._outdated[:count, lane] = [event.outdated for event in history]
+        self._count[lane] = count
 
     def _grow(self) -> None:
         self._at_ms = np.concatenate([self._at_ms, np.full_like(self._at_ms, -np.inf)])
