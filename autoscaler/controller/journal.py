@@ -40,12 +40,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         error: Why it could not be written, else empty.
         retry_after_seconds: How long the API server asked to wait, None = it did not.
+        readings: Name and value of each metric it saw; None = an error, or samples of pods.
     """
 
     decision: Decision
     outcome: Outcome
     error: str = ""
     retry_after_seconds: float | None = None
+    readings: tuple[tuple[str, float | None], ...] = ()
 
     @property
     def kind(self) -> tuple[object, ...]:

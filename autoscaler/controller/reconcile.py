@@ -205,7 +205,8 @@ class Reconciler:
         before = tracked.memory.conditions
         after = with_ready(binding, memory.conditions)
         tracked.memory = replace(memory, conditions=after)
-        tracked.journal.add(entry)
+        seen = tuple((name, reading.value) for name, reading in readings.items())
+        tracked.journal.add(replace(entry, readings=seen))
         self._snapshots.note(
             tracked.item.metadata,
             tracked.memory,

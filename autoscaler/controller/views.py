@@ -61,6 +61,7 @@ def explanation(tracked: Tracked) -> dict[str, Any]:
                 "from": entry.decision.current_replicas,
                 "to": entry.decision.desired_replicas,
                 "outcome": entry.outcome.value,
+                "readings": dict(entry.readings),
                 "why": explain(entry.decision),
             }
             for entry in tracked.journal.entries()
