@@ -22,7 +22,7 @@ from simulations.errors import SimulationError
 from simulations.workload import compose
 from simulations.workload.catalogue import load_trace, smoothed
 from simulations.workload.generators import Generator
-from simulations.workload.importers.journal import read_journal, trace_of_journal
+from simulations.workload.importers.journal import HOLD_SECONDS, read_journal, trace_of_journal
 from simulations.workload.importers.prometheus import Access, query_range
 from simulations.workload.importers.tables import read_csv, read_parquet
 from simulations.workload.trace import Trace, Unit
@@ -40,12 +40,13 @@ class WorkloadModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         csv: Path, relative to the scenario file.
         parquet: Path.
         prometheus: Where to ask.
-        journal: Path of a saved decision journal.
+        journal: Path of saved answers of ``flyball explain --json``.
         sum: Several workloads at once.
         query: With ``prometheus``: PromQL that gives one series.
         days: With ``prometheus``: how far back.
         every_seconds: With ``prometheus`` and ``journal``: between instants.
-        metric: With ``journal``: which metric.
+        metric: With ``journal``: which metric; a rate per second.
+        hold_seconds: With ``journal``: how long a value holds without a newer one.
         time_column: With files.
         value_column: With files.
         unit: With files: what a value counts.
@@ -69,6 +70,7 @@ class WorkloadModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     days: Annotated[float, msgspec.Meta(gt=0)] = 14.0
     every_seconds: Annotated[float, msgspec.Meta(ge=1)] = 60.0
     metric: str = ""
+    hold_seconds: Annotated[float, msgspec.Meta(ge=0)] = HOLD_SECONDS
     time_column: str = "timestamp"
     value_column: str = "value"
     unit: Unit = Unit.PER_SECOND
@@ -154,5 +156,9 @@ def _from_file(model: WorkloadModel, folder: Path) -> Trace:
     if model.parquet is not None:
         return read_parquet(folder / model.parquet, unit=model.unit, **columns)
     assert model.journal is not None
-    decisions = read_journal(folder / model.journal)
-    return trace_of_journal(decisions, model.metric, step_seconds=model.every_seconds)
+    return trace_of_journal(
+        read_journal(folder / model.journal),
+        model.metric,
+        step_seconds=model.every_seconds,
+        hold_seconds=model.hold_seconds,
+    )
