@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import math
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,8 +27,8 @@ def read_csv(
     """Read a CSV file, gzip'ed if its name ends in ``.gz``.
 
     Args:
-        path: With a header line. Times are epoch seconds or ISO 8601 (UTC unless they say
-            otherwise); an empty value is missing.
+        path: UTF-8 with a header line. Times ascend at a fixed step, as epoch seconds or ISO 8601
+            (UTC unless they say otherwise); an empty value, or a time left out, is missing.
         time_column: Name of the column.
         value_column: Name of the column.
         unit: What a value counts.
@@ -37,28 +38,35 @@ def read_csv(
     """
     try:
         packed = path.read_bytes()
-        text = (gzip.decompress(packed) if path.suffix == ".gz" else packed).decode()
-        rows = list(csv.reader(io.StringIO(text)))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = (gzip.decompress(packed) if path.suffix == ".gz" else packed).decode("utf-8-sig")
+        reader = csv.reader(io.StringIO(text, newline=""))
+        rows = [(reader.line_num, row) for row in reader]
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise SimulationError(f"{path} cannot be read: {error}") from error
     if not rows:
         raise SimulationError(f"{path} is empty; expected a header {time_column},{value_column}")
-    header = [name.strip() for name in rows[0]]
+    header = [name.strip() for name in rows[0][1]]
     for column in (time_column, value_column):
         if column not in header:
             raise SimulationError(f'{path}: no column "{column}" among {", ".join(header)}')
     time_at, value_at = header.index(time_column), header.index(value_column)
-    instants, values = [], []
-    for number, row in enumerate(rows[1:], start=2):
+    lines, instants, values = [], [], []
+    for number, row in rows[1:]:
         if not row:
             continue
         where = f"{path}, line {number}"
         if len(row) <= max(time_at, value_at):
             raise SimulationError(f"{where}: {len(row)} columns, the header has {len(header)}")
+        lines.append(number)
         instants.append(_instant(row[time_at].strip(), where))
         values.append(_value(row[value_at].strip(), where))
     return trace_of_samples(
-        np.array(instants), np.array(values), name=path.name, unit=unit, source=str(path)
+        np.array(instants, dtype=np.float64),
+        np.array(values, dtype=np.float64),
+        name=path.name,
+        unit=unit,
+        source=str(path),
+        place=lambda position: f"line {lines[position]}",
     )
 
 
@@ -82,30 +90,41 @@ def read_parquet(
             "Parquet files need the extra parquet: pip install 'flyball[parquet]'"
         ) from error
     try:
+        known = pq.read_schema(path).names
+        for column in (time_column, value_column):
+            if column not in known:
+                raise SimulationError(f'{path}: no column "{column}" among {", ".join(known)}')
         table = pq.read_table(path, columns=[time_column, value_column])
         times = table.column(time_column)
         if pa.types.is_timestamp(times.type):
-            times = times.cast(pa.timestamp("us")).cast(pa.int64())
+            # Times without a zone are UTC; those with one are kept as UTC.
+            times = times.cast(pa.timestamp("us", times.type.tz), safe=False).cast(pa.int64())
             instants = times.to_numpy() / 1e6
         else:
             instants = times.cast(pa.float64()).to_numpy()
-        values = table.column(value_column).cast(pa.float64()).to_numpy(zero_copy_only=False)
+        values = table.column(value_column).cast(pa.float64()).to_numpy()
     except (OSError, pa.ArrowException) as error:
-        raise SimulationError(f"{path} cannot be read: {error}") from error
+        raise SimulationError(
+            f"{path} cannot be read: {error}; {time_column} must hold timestamps or epoch seconds, "
+            f"{value_column} numbers"
+        ) from error
     return trace_of_samples(
         np.asarray(instants, dtype=np.float64),
         np.asarray(values, dtype=np.float64),
         name=path.name,
         unit=unit,
         source=str(path),
+        place=lambda position: f"row {position + 1}",
     )
 
 
 def _instant(text: str, where: str) -> float:
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        pass
+        seconds = math.nan
+    if math.isfinite(seconds):
+        return seconds
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
@@ -123,8 +142,6 @@ def _value(text: str, where: str) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    if math.isnan(value):
-        return math.nan
     if value < 0 or math.isinf(value):
         raise SimulationError(f'{where}: value "{text[:40]}" is no number >= 0 (empty = missing)')
     return value
