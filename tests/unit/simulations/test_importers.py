@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import gzip
 import sys
 from datetime import UTC, datetime, timedelta, timezone
@@ -257,15 +256,6 @@ def test_other_parquet_files_are_refused(tmp_path):
 def test_parquet_without_its_extra_says_what_to_install(tmp_path, monkeypatch):
     """Where pyarrow is missing the error names the extra."""
     path = parquet(tmp_path, [0.0, 60.0], [1.0, 2.0])
-    for name in [name for name in sys.modules if name.split(".")[0] == "pyarrow"]:
-        monkeypatch.delitem(sys.modules, name)
-    real = builtins.__import__
-
-    def without_pyarrow(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name.split(".", maxsplit=1)[0] == "pyarrow":
-            raise ModuleNotFoundError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without_pyarrow)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(SimulationError, match=r"pip install 'flyball\[parquet\]'"):
         read_parquet(path)
