@@ -195,11 +195,15 @@ def smoothed(trace: Trace, seconds: float) -> Trace:
     The mean is centred, so it defines what the load is; it is no forecast and nothing an
     autoscaler sees.
     """
-    width = max(1, round(seconds / trace.step_seconds)) | 1
+    length = len(trace.values)
+    beside = min(round(seconds / trace.step_seconds) // 2, length)
     known = ~np.isnan(trace.values)
-    ones = np.ones(width)
-    sums = np.convolve(np.where(known, trace.values, 0.0), ones, mode="same")
-    counts = np.convolve(known.astype(float), ones, mode="same")
-    values = np.full(len(sums), np.nan)
+    places = np.arange(length)
+    first, last = np.maximum(places - beside, 0), np.minimum(places + beside + 1, length)
+    until = np.concatenate([[0.0], np.cumsum(np.where(known, trace.values, 0.0))])
+    known_until = np.concatenate([[0], np.cumsum(known)])
+    sums = np.maximum(until[last] - until[first], 0.0)
+    counts = known_until[last] - known_until[first]
+    values = np.full(length, np.nan)
     np.divide(sums, counts, out=values, where=known & (counts > 0))
     return msgspec.structs.replace(trace, values=values)

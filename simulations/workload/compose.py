@@ -9,7 +9,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from simulations.errors import SimulationError
-from simulations.workload.trace import Floats, Trace, Unit
+from simulations.workload.trace import STEPS_MAX, Floats, Trace, Unit
 
 
 def as_rates(trace: Trace) -> Trace:
@@ -21,11 +21,12 @@ def scaled(trace: Trace, factor: float) -> Trace:
     """Return the trace with every value multiplied.
 
     Raises:
-        SimulationError: The factor is negative or infinite.
+        SimulationError: The factor is negative or infinite, or the product too large.
     """
     if not np.isfinite(factor) or factor < 0:
         raise SimulationError(f"trace {trace.name}: factor is {factor}, must be >= 0")
-    return replace(trace, values=trace.values * factor)
+    with np.errstate(over="ignore"):
+        return replace(trace, values=trace.values * factor)
 
 
 def scaled_to_peak(trace: Trace, per_second: float, *, ratio: float = 0.999) -> Trace:
@@ -76,9 +77,14 @@ def cut(trace: Trace, *, from_seconds: float, duration_seconds: float | None = N
 
 
 def repeated(trace: Trace, times: int) -> Trace:
-    """Return the trace several times in a row."""
+    """Return the trace several times in a row.
+
+    Raises:
+        SimulationError: Less than once, or it would have too many steps.
+    """
     if times < 1:
         raise SimulationError(f"trace {trace.name}: repeat is {times}, must be >= 1")
+    _check_length(trace, len(trace.values) * times)
     return replace(trace, values=np.tile(trace.values, times))
 
 
@@ -93,13 +99,14 @@ def resampled(trace: Trace, step_seconds: float) -> Trace:
     A mean over a partly missing step is that of what is known.
 
     Raises:
-        SimulationError: Neither step is a multiple of the other.
+        SimulationError: Neither step is a multiple of the other, or there would be too many.
     """
     rates = trace.per_second()
     ratio = step_seconds / trace.step_seconds
     if ratio >= 1 and math.isclose(ratio, round(ratio)):
         values = _means(rates, round(ratio))
     elif ratio < 1 and math.isclose(1 / ratio, round(1 / ratio)):
+        _check_length(trace, len(rates) * round(1 / ratio))
         values = np.repeat(rates, round(1 / ratio))
     else:
         raise SimulationError(
@@ -120,6 +127,32 @@ def added(traces: Sequence[Trace], *, name: str = "") -> Trace:
 def multiplied(trace: Trace, shape: Trace, *, name: str = "") -> Trace:
     """Return the trace multiplied with the values of another, such as a daily profile around 1."""
     return _together([trace, shape], np.multiply, name or trace.name)
+
+
+def overlaid(trace: Trace, other: Trace, *, at_seconds: float = 0.0, name: str = "") -> Trace:
+    """Return the trace with another one added from some time on; its length stays.
+
+    Args:
+        trace: Any.
+        other: Added; where it is missing, so is the result. What lasts longer is cut off.
+        at_seconds: Where the other one begins, after the start of the trace, on whole steps.
+        name: Of the result; the trace's when empty.
+
+    Raises:
+        SimulationError: Steps do not divide each other, or the other one begins outside.
+    """
+    step = min(trace.step_seconds, other.step_seconds)
+    below, above = resampled(trace, step), resampled(other, step)
+    begin = round(at_seconds / step)
+    if not 0 <= begin < len(below.values):
+        raise SimulationError(
+            f"trace {trace.name} lasts {trace.duration_seconds:g} s; {other.name} cannot begin at "
+            f"{at_seconds:g} s"
+        )
+    values = below.values.copy()
+    added_values = above.values[: len(values) - begin]
+    values[begin : begin + len(added_values)] += added_values
+    return replace(below, name=name or trace.name, values=values)
 
 
 def _together(traces: Sequence[Trace], operation: np.ufunc, name: str) -> Trace:
@@ -143,3 +176,10 @@ def _means(values: Floats, width: int) -> Floats:
     means = np.full(len(blocks), np.nan)
     np.divide(sums, counts, out=means, where=counts > 0)
     return means
+
+
+def _check_length(trace: Trace, steps: int) -> None:
+    if steps > STEPS_MAX:
+        raise SimulationError(
+            f"trace {trace.name} would have {steps} steps, must be at most {STEPS_MAX}"
+        )

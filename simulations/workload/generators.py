@@ -13,11 +13,14 @@ import msgspec
 import numpy as np
 from typing_extensions import override
 
-from simulations.workload.trace import Floats, Trace
+from simulations.errors import SimulationError
+from simulations.workload.trace import STEPS_MAX, Floats, Trace
 
 DAY: Final = 86_400.0
 HOUR: Final = 3600.0
 NORMAL_P95: Final = 1.6448536269514722
+DRAWN_AT_ONCE: Final = 1_000_000
+"""Requests whose sizes are in memory at the same time."""
 SATURDAY: Final = 5
 START_AT: Final = 1_704_067_200.0
 """2024-01-01T00:00:00Z, a Monday."""
@@ -55,8 +58,18 @@ class Shape(
         raise NotImplementedError
 
     def trace(self) -> Trace:
-        """Return the generated trace."""
+        """Return the generated trace.
+
+        Raises:
+            SimulationError: It would have too many steps, or infinite load.
+        """
         steps = max(1, round(self.duration_seconds / self.step_seconds))
+        if steps > STEPS_MAX:
+            raise SimulationError(
+                f"duration_seconds {self.duration_seconds:g} at step_seconds "
+                f"{self.step_seconds:g} are {steps} steps, must be at most {STEPS_MAX}",
+                field="duration_seconds",
+            )
         at = np.arange(0.5, steps, dtype=np.float64) * self.step_seconds
         random = np.random.default_rng([self.seed, 0x4C44])
         rates = np.broadcast_to(self.rates(at, random), at.shape).astype(np.float64)
@@ -273,9 +286,13 @@ class Tokens(Shape, frozen=True, kw_only=True, tag="llm-tokens"):
         mean = self.requests_per_second * daily_profile(at, self.swing_ratio, 15.0)
         requests = random.poisson(mean * self.step_seconds)
         sigma = math.log(max(self.tokens_p95 / self.tokens_median, 1.0)) / NORMAL_P95
-        owners = np.repeat(np.arange(len(at)), requests)
-        tokens = random.lognormal(math.log(self.tokens_median), sigma, len(owners))
-        sums = np.bincount(owners, weights=tokens, minlength=len(at))
+        sums = np.zeros(len(at))
+        ends = np.cumsum(requests)
+        for first in range(0, int(ends[-1]), DRAWN_AT_ONCE):
+            numbers = np.arange(first, min(first + DRAWN_AT_ONCE, int(ends[-1])))
+            owners = np.searchsorted(ends, numbers, side="right")
+            tokens = random.lognormal(math.log(self.tokens_median), sigma, len(numbers))
+            sums += np.bincount(owners, weights=tokens, minlength=len(at))
         return sums / self.tokens_per_unit / self.step_seconds
 
 

@@ -8,11 +8,13 @@
     workload: {csv: load.csv, unit: per_step}
     workload: {prometheus: {url: "http://prometheus:9090"}, query: "sum(rate(hits_total[1m]))",
                days: 14}
-    workload: {sum: [{trace: taxi}, {shape: {generator: burst, ...}}]}
+    workload: {sum: [{trace: taxi}, {trace: ecommerce}]}
 """
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -29,6 +31,19 @@ from simulations.workload.trace import Trace, Unit
 
 SOURCES: Final = ("trace", "shape", "csv", "parquet", "prometheus", "journal", "sum")
 DAY_SECONDS: Final = 86_400
+FILES: Final = ("csv", "parquet")
+
+BELONGS_TO: Final[dict[str, tuple[str, ...]]] = {
+    "query": ("prometheus",),
+    "days": ("prometheus",),
+    "every_seconds": ("prometheus", "journal"),
+    "metric": ("journal",),
+    "hold_seconds": ("journal",),
+    "time_column": FILES,
+    "value_column": FILES,
+    "unit": FILES,
+}
+"""Which sources an option has a meaning for."""
 
 
 class WorkloadModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,7 +56,7 @@ class WorkloadModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         parquet: Path.
         prometheus: Where to ask.
         journal: Path of saved answers of ``flyball explain --json``.
-        sum: Several workloads at once.
+        sum: Several workloads at once, as long as the shortest lasts.
         query: With ``prometheus``: PromQL that gives one series.
         days: With ``prometheus``: how far back.
         every_seconds: With ``prometheus`` and ``journal``: between instants.
@@ -57,6 +72,8 @@ class WorkloadModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         peak_per_second: Scale so that the 99.9th percentile of the rate is this.
         scale: Multiply (after ``peak_per_second``).
         repeat: So many times in a row.
+        overlay: Workloads added on top at last, each from its ``at_seconds`` on.
+        at_seconds: Of a workload in ``overlay``.
     """
 
     trace: str | None = None
@@ -81,18 +98,23 @@ class WorkloadModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     peak_per_second: Annotated[float, msgspec.Meta(gt=0)] | None = None
     scale: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     repeat: Annotated[int, msgspec.Meta(ge=1)] = 1
+    overlay: tuple[WorkloadModel, ...] = ()
+    at_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
 def workload_of(raw: Any, field: str = "workload") -> WorkloadModel:
     """Return the model of a ``workload`` section.
 
     Raises:
-        SimulationError: It is none; says where and why.
+        SimulationError: It is none; names field, value and accepted form.
     """
+    _refuse_infinite(raw, field)
     try:
         return msgspec.convert(raw, WorkloadModel)
     except msgspec.ValidationError as error:
-        raise SimulationError(f"{field}: {error}", field=field) from error
+        text, _, path = str(error).partition(" - at `$")
+        where = f"{field}{path.rstrip('`')}"
+        raise SimulationError(f"{where}: {text}{_value_at(raw, path)}", field=where) from error
 
 
 def build_trace(model: WorkloadModel, folder: Path, *, now: float) -> Trace:
@@ -104,16 +126,17 @@ def build_trace(model: WorkloadModel, folder: Path, *, now: float) -> Trace:
         now: Epoch seconds; a query of so many days ends then.
 
     Raises:
-        SimulationError: It names no source or several, or the source cannot be read.
+        SimulationError: It names no source or several, has options without a meaning, or the
+            source cannot be read.
     """
-    given = [name for name in SOURCES if getattr(model, name) is not None]
-    if len(given) != 1:
-        raise SimulationError(
-            f"workload has {' and '.join(given) or 'no source'}, must have exactly one of "
-            f"{', '.join(SOURCES)}",
-            field="workload",
-        )
-    trace = _source(model, folder, now)
+    return _built(model, folder, now, "workload")
+
+
+def _built(
+    model: WorkloadModel, folder: Path, now: float, field: str, *, is_above: bool = False
+) -> Trace:
+    _check(model, field, is_above=is_above)
+    trace = _source(model, folder, now, field)
     if model.from_seconds or model.duration_seconds is not None:
         trace = compose.cut(
             trace, from_seconds=model.from_seconds, duration_seconds=model.duration_seconds
@@ -126,16 +149,46 @@ def build_trace(model: WorkloadModel, folder: Path, *, now: float) -> Trace:
         trace = compose.scaled(trace, model.scale)
     if model.repeat > 1:
         trace = compose.repeated(trace, model.repeat)
+    for number, part in enumerate(model.overlay):
+        other = _built(part, folder, now, f"{field}.overlay[{number}]", is_above=True)
+        trace = compose.overlaid(trace, other, at_seconds=part.at_seconds)
     return msgspec.structs.replace(trace, name=model.name) if model.name else trace
 
 
-def _source(model: WorkloadModel, folder: Path, now: float) -> Trace:
+def _check(model: WorkloadModel, field: str, *, is_above: bool) -> None:
+    given = [name for name in SOURCES if getattr(model, name) is not None]
+    if len(given) != 1:
+        raise SimulationError(
+            f"{field} has {' and '.join(given) or 'no source'}, must have exactly one of "
+            f"{', '.join(SOURCES)}",
+            field=field,
+        )
+    if model.at_seconds and not is_above:
+        raise SimulationError(
+            f"{field}.at_seconds is {model.at_seconds:g}, has a meaning within an overlay only",
+            field=f"{field}.at_seconds",
+        )
+    (source,) = given
+    for option in msgspec.structs.fields(WorkloadModel):
+        sources = BELONGS_TO.get(option.name, SOURCES)
+        if source not in sources and getattr(model, option.name) != option.default:
+            raise SimulationError(
+                f"{field}.{option.name} has a meaning with {' and '.join(sources)} only, the "
+                f"source is {source}",
+                field=f"{field}.{option.name}",
+            )
+
+
+def _source(model: WorkloadModel, folder: Path, now: float, field: str) -> Trace:
     if model.trace is not None:
         return load_trace(model.trace)
     if model.shape is not None:
         return model.shape.trace()
     if model.sum is not None:
-        return compose.added([build_trace(part, folder, now=now) for part in model.sum])
+        parts = enumerate(model.sum)
+        return compose.added(
+            [_built(part, folder, now, f"{field}.sum[{number}]") for number, part in parts]
+        )
     if model.prometheus is None:
         return _from_file(model, folder)
     asked = query_range(
@@ -162,3 +215,26 @@ def _from_file(model: WorkloadModel, folder: Path) -> Trace:
         step_seconds=model.every_seconds,
         hold_seconds=model.hold_seconds,
     )
+
+
+def _refuse_infinite(raw: Any, field: str) -> None:
+    if isinstance(raw, float) and not math.isfinite(raw):
+        raise SimulationError(f"{field} is {raw}, must be a finite number", field=field)
+    if isinstance(raw, dict):
+        for key, value in raw.items():
+            _refuse_infinite(value, f"{field}.{key}")
+    if isinstance(raw, list):
+        for number, value in enumerate(raw):
+            _refuse_infinite(value, f"{field}[{number}]")
+
+
+def _value_at(raw: Any, path: str) -> str:
+    """Return `` (it is ...)`` with the value at a path like ``.sum[0].scale``, if it is plain."""
+    value = raw
+    for key, position in re.findall(r"\.(\w+)|\[(\d+)\]", path):
+        try:
+            value = value[key or int(position)]
+        except (LookupError, TypeError):
+            return ""
+    is_plain = value is None or isinstance(value, str | int | float)
+    return f" (it is {value!r})" if is_plain else ""

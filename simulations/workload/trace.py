@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -11,6 +12,11 @@ from numpy.typing import NDArray
 from simulations.errors import SimulationError
 
 Floats = NDArray[np.float64]
+
+STEPS_MAX: Final = 20_000_000
+"""More than half a year of seconds; one wrong number must not ask for all memory."""
+VALUE_MAX: Final = 1e15
+"""Counts are exact up to here, and arrivals can be drawn."""
 
 
 class Unit(StrEnum):
@@ -29,7 +35,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
         name: For reports.
         start_at: Beginning of the first step, epoch seconds.
         step_seconds: Length of a step, > 0.
-        values: One per step, >= 0; NaN = not known (never zero).
+        values: One per step, from 0 to :data:`VALUE_MAX`; NaN = not known (never zero).
         unit: What a value counts.
         source: Where it comes from, with its licence; empty = made here.
     """
@@ -49,8 +55,11 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
             )
         if not known.size:
             raise SimulationError(f"trace {self.name} holds no value")
-        if not np.isfinite(known).all() or known.min() < 0:
-            raise SimulationError(f"trace {self.name} holds values that are negative or infinite")
+        if known.min() < 0 or known.max() > VALUE_MAX:
+            raise SimulationError(
+                f"trace {self.name} holds values from {known.min():g} to {known.max():g}, must be "
+                f"from 0 to {VALUE_MAX:g}"
+            )
 
     @property
     def duration_seconds(self) -> float:

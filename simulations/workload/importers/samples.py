@@ -9,12 +9,10 @@ from typing import Final
 import numpy as np
 
 from simulations.errors import SimulationError
-from simulations.workload.trace import Floats, Trace, Unit
+from simulations.workload.trace import STEPS_MAX, Floats, Trace, Unit
 
 STEP_SLACK_RATIO: Final = 0.05
 """How far instants may lie off the grid, relative to the step."""
-STEPS_MAX: Final = 20_000_000
-"""More than half a year of seconds; one stray instant must not ask for all memory."""
 YEAR_10000: Final = 253_402_300_800.0
 NEXT_RATIO: Final = 1.5
 """Distances up to so many times the smallest are one step; longer ones leave steps out."""

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulations.errors import SimulationError
-from simulations.workload.importers.samples import STEPS_MAX, trace_of_samples
+from simulations.workload.importers.samples import trace_of_samples
 from simulations.workload.importers.tables import read_csv, read_parquet
-from simulations.workload.trace import Trace, Unit
+from simulations.workload.trace import STEPS_MAX, Trace, Unit
 
 AT = 1_704_067_200.0
 """2024-01-01T00:00:00Z."""
