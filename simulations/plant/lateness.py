@@ -136,7 +136,7 @@ class LatenessTable:
     ) -> Values:
         """Return the share of the step in which the wait behind the backlog exceeds the SLO."""
         capacity = serving * self._per_replica
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             first, last = before / capacity, after / capacity
             higher, lower = np.maximum(first, last), np.minimum(first, last)
             crossing = (higher - self._slo) / (higher - lower)

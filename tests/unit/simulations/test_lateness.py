@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from simulations.engine.referee import referee
@@ -45,6 +45,7 @@ def test_more_load_or_fewer_replicas_never_make_fewer_requests_late(replicas, ra
 
 
 @given(st.integers(0, 40), st.floats(0, 900), BACKLOGS, BACKLOGS)
+@example(0, 2.2250738585072014e-308, 4.0, 0.0)
 def test_lanes_and_runs_are_scored_alike(replicas, rate, before, after):
     """The fast path of the kernel gives what the path of reports gives."""
     arguments = np.array([float(replicas)]), np.array([rate]), np.array([before]), np.array([after])
