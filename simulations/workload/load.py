@@ -21,6 +21,9 @@ Counts = NDArray[np.int64]
 SHORT_STEP_SECONDS: Final = 60.0
 """Rates of steps up to this long hold for the whole step; longer ones are joined by lines."""
 
+ROUNDING: Final = 1e-9
+"""A last step that is whole but for rounding is one."""
+
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """Arrivals per simulated step.
@@ -62,7 +65,7 @@ def load_of(
     Raises:
         SimulationError: The trace is shorter than one step.
     """
-    steps = int(trace.duration_seconds // step_seconds)
+    steps = int(trace.duration_seconds / step_seconds + ROUNDING)
     if steps < 1:
         raise SimulationError(
             f"trace {trace.name} lasts {trace.duration_seconds:g} s, less than one step of "
