@@ -159,7 +159,7 @@ def test_damaged_gzip_is_refused(tmp_path, cut):
     ),
     left_out=st.sets(st.integers(2, 48)),
 )
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_what_is_written_is_read(tmp_path_factory, start_at, step, values, left_out):
     """A series comes back as it was, its missing values written empty or left out."""
     rows = [
@@ -178,7 +178,7 @@ def test_what_is_written_is_read(tmp_path_factory, start_at, step, values, left_
     jitter=st.lists(st.floats(-0.02, 0.02), min_size=300, max_size=300),
     step=st.floats(1.0, 900.0),
 )
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_clocks_that_jitter_stay_on_their_grid(jitter, step):
     """Instants off by up to two percent of a step, over any length, keep their places."""
     instants = [1e9 + (i + off) * step for i, off in enumerate(jitter)]
