@@ -9,10 +9,16 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import settings
 
 from autoscaler.telemetry.logging import CHATTY_LOGGERS
 
 pytest_plugins = ["tests.servers.fixtures", "tests.e2e.fixtures"]
+
+# How long one example takes says more about the machine than about the code; the timeout of the
+# whole test is the bound.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
 
 _TALLIES: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
 
