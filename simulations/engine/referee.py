@@ -1,19 +1,21 @@
 """Per-request discrete-event simulation of one tier, to judge the stepped plant by.
 
 First come, first served over a pool of servers, every request on its own: it starts when the server
-that is free earliest is free, and leaves if that is later than its timeout. As the start is known
-on arrival, one heap of the instants at which servers become free is all the state there is (the
-workload recursion of Kiefer and Wolfowitz, 1955).
+that is free earliest is free, and leaves if that is later than its timeout. While the servers stay
+the same, the start is known on arrival, and one heap of the instants at which servers become free
+is all the state there is (the workload recursion of Kiefer and Wolfowitz, 1955). Requests that
+would start after the next change of the servers wait for it before that is decided.
 
-Servers that are taken away finish what they have: idle ones go first.
+Servers that are taken away finish what they serve, and start nothing more: idle ones go first, then
+those that are free soonest.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from heapq import heapify, heappop, heapreplace
+from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush, heapreplace
 from typing import Final
 
 import msgspec
@@ -81,19 +83,30 @@ def referee(
     """
     if len(expected) != len(serving):
         raise SimulationError(f"{len(expected)} steps of load, {len(serving)} of replicas")
-    random = np.random.default_rng([seed, 0x5246])
-    counted = random.poisson(expected)
-    free, removals = _servers(serving, service.concurrency, step_seconds)
-    if not free:
+    if not np.any(serving):
         raise SimulationError("no replica ever serves")
-    queue = _Queue(free, waiting)
-    for begin, end in _batches(counted, removals):
-        for _ in range(removals.get(begin, 0)):
-            queue.remove()
-        total = int(counted[begin:end].sum())
-        steps = np.repeat(np.arange(begin, end), counted[begin:end])
-        arrive = np.sort((steps + random.random(total)) * step_seconds)
-        queue.serve(arrive.tolist(), _durations(service, random, total).tolist())
+    changes = _changes(serving, service.concurrency, step_seconds)
+    instants = np.array([*(at for at, _ in changes), math.inf])
+    queue, change = _Queue(waiting), 0
+    counted = np.zeros(len(expected), dtype=np.int64)
+    for arrive, durations, steps in draw_requests(
+        expected, service, step_seconds=step_seconds, seed=seed
+    ):
+        counted += np.bincount(steps, minlength=len(counted))
+        edges = np.searchsorted(arrive, instants[change:]).tolist()
+        at, taken = arrive.tolist(), durations.tolist()
+        begin = 0
+        for edge in edges:
+            queue.serve(at[begin:edge], taken[begin:edge], until=float(instants[change]))
+            begin = edge
+            if edge == len(at):
+                break
+            queue.change(*changes[change])
+            change += 1
+    for instant, servers in changes[change:]:
+        queue.serve([], [], until=instant)
+        queue.change(instant, servers)
+    queue.serve([], [], until=math.inf)
     return Judged(
         arrivals=counted,
         late=_by_step(queue.late_at, len(counted), step_seconds),
@@ -102,32 +115,71 @@ def referee(
     )
 
 
+def draw_requests(
+    expected: Floats, service: Service, *, step_seconds: float, seed: int
+) -> Iterator[tuple[Floats, Floats, Counts]]:
+    """Yield arrival instants, service times and steps of arrival, many requests at a time.
+
+    They do not depend on the replicas: runs with the same seed have the same requests.
+    """
+    random = np.random.default_rng([seed, 0x5246])
+    counted = random.poisson(expected)
+    requests = np.cumsum(counted)
+    by_size = np.searchsorted(requests, np.arange(BATCH, requests[-1], BATCH)) + 1
+    edges = sorted({0, *by_size.tolist(), len(counted)})
+    for begin, end in itertools.pairwise(edges):
+        steps = np.repeat(np.arange(begin, end), counted[begin:end])
+        arrive = np.sort((steps + random.random(len(steps))) * step_seconds)
+        yield arrive, _durations(service, random, len(steps)), steps
+
+
 class _Queue:
     """The instants at which servers are free, and what became of the requests."""
 
-    def __init__(self, free: list[float], waiting: Waiting) -> None:
-        heapify(free)
-        self._free = free
+    def __init__(self, waiting: Waiting) -> None:
+        self._free: list[float] = []
+        self._undecided: list[tuple[float, float]] = []
         self._slo = waiting.slo_seconds
         self._timeout = waiting.timeout_seconds
         self.late_at: list[float] = []
         self.left_at: list[float] = []
         self.waits: list[float] = []
 
-    def remove(self) -> None:
-        """Take a server away; the last one stays, as nothing would ever start again."""
-        if len(self._free) > 1:
+    def change(self, at: float, servers: int) -> None:
+        """Add servers that are free from now on, or take away as many."""
+        for _ in range(servers):
+            heappush(self._free, at)
+        for _ in range(-servers):
             heappop(self._free)
 
-    def serve(self, arrive: list[float], durations: list[float]) -> None:
-        """Let requests queue, in order of arrival."""
+    def serve(self, arrive: list[float], durations: list[float], *, until: float) -> None:
+        """Let requests queue, in order of arrival.
+
+        Args:
+            arrive: Instants, after those of earlier calls and before ``until``.
+            durations: Service times.
+            until: Next change of the servers; infinite if there is none.
+        """
         free, slo, timeout = self._free, self._slo, self._timeout
         late, left, waits = self.late_at.append, self.left_at.append, self.waits.append
-        for at, duration in zip(arrive, durations, strict=True):
+        requests: Iterator[tuple[float, float]] = zip(arrive, durations, strict=True)
+        if self._undecided:
+            requests = itertools.chain(self._undecided, requests)
+            self._undecided = []
+        if not free and until == math.inf:
+            self.left_at += (at for at, _ in requests)
+            return
+        if not free:
+            self._undecided = list(requests)
+            return
+        for at, duration in requests:
             start = free[0]
             if start <= at:
                 heapreplace(free, at + duration)
                 continue
+            if start > until:
+                self._undecided = [(at, duration), *requests]
+                break
             wait = start - at
             if wait > timeout:
                 left(at)
@@ -138,28 +190,12 @@ class _Queue:
                 late(at)
 
 
-def _servers(
+def _changes(
     serving: Sequence[int] | Counts, concurrency: int, step_seconds: float
-) -> tuple[list[float], dict[int, int]]:
-    """Return when each server becomes available, and how many are taken away before a step."""
-    free: list[float] = []
-    removals: dict[int, int] = {}
-    before = 0
-    for step, replicas in enumerate(np.asarray(serving).tolist()):
-        change = (replicas - before) * concurrency
-        free += [step * step_seconds] * max(0, change)
-        if change < 0:
-            removals[step] = -change
-        before = replicas
-    return free, removals
-
-
-def _batches(counted: Counts, removals: dict[int, int]) -> list[tuple[int, int]]:
-    """Cut the run where servers are taken away, and so that no batch holds too many requests."""
-    requests = np.cumsum(counted)
-    by_size = np.searchsorted(requests, np.arange(BATCH, requests[-1], BATCH)) + 1
-    edges = sorted({0, *removals, *by_size.tolist(), len(counted)} & set(range(len(counted) + 1)))
-    return list(itertools.pairwise(edges))
+) -> list[tuple[float, int]]:
+    """Return when servers are added (or taken away, if negative), and how many."""
+    change = np.diff(np.asarray(serving, dtype=np.int64), prepend=0) * concurrency
+    return [(step * step_seconds, int(change[step])) for step in np.flatnonzero(change).tolist()]
 
 
 def _durations(service: Service, random: np.random.Generator, count: int) -> Floats:
