@@ -1,4 +1,7 @@
-"""The stepped plant with its lateness model against a simulation of every single request."""
+"""The stepped plant with its lateness model against a simulation of every single request.
+
+The figures of every scenario: ``pytest tests/simulation/test_fidelity.py -rP | grep referee``.
+"""
 
 from __future__ import annotations
 
@@ -79,38 +82,83 @@ SCENARIOS: dict[str, tuple[Callable, float]] = {
 }
 
 
-def stepped(load, replicas, service: Service) -> float:
+def stepped(load, replicas, service: Service, waiting: Waiting) -> float:
     """Return the late share as the stepped plant sees it."""
     start_up = StartUp(container=Delay(median_seconds=1, p95_seconds=1))
-    plant = Plant(service=service, start_up=start_up, waiting=WAITING)
+    plant = Plant(service=service, start_up=start_up, waiting=waiting)
     tier = Tier(plant, [1000], step_ms=5000, replicas=int(replicas[0]))
-    young_steps = round(WAITING.timeout_seconds / STEP)
+    young_steps = round(waiting.timeout_seconds / STEP)
     before, after = np.zeros(len(load)), np.zeros(len(load))
     for step, arrivals in enumerate(load):
         tier.serving = int(replicas[step])
         before[step] = tier.backlog
         tier.serve(float(arrivals), float(load[max(0, step + 1 - young_steps) : step + 1].sum()))
         after[step] = tier.backlog
-    table = LatenessTable(service, WAITING, step_seconds=STEP)
+    table = LatenessTable(service, waiting, step_seconds=STEP)
     late = table.late_ratios(replicas.astype(float), load / STEP, before, after)
     return float((late * load).sum() / load.sum())
+
+
+def compare(name, load, replicas, service, waiting, *, seeds: int, bound: float) -> None:
+    """Hold the stepped plant to the referee, which must be sure enough itself."""
+    judged = [
+        referee(load, replicas, service, waiting, step_seconds=STEP, seed=seed).violation_ratio
+        for seed in range(seeds)
+    ]
+    truth, error = float(np.mean(judged)), np.std(judged, ddof=1) / math.sqrt(seeds)
+    found = stepped(load, replicas, service, waiting)
+    print(  # noqa: T201 -- the table of the module's docstring
+        f"{name:<40} {service.shape.value:<14} referee {truth:7.2%} +- {error:.2%}, "
+        f"stepped {found:7.2%}, apart {found - truth:+.2%}"
+    )
+    assert error < bound / 3, f"the referee itself is unsure: {truth:.4f} +- {error:.4f}"
+    assert abs(found - truth) <= bound, f"referee {truth:.4f}, stepped plant {found:.4f}"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_lateness_equals_that_of_single_requests(name, shape, record_property):
-    """Within one point of violations off saturation, three near it; the referee is sure enough."""
+def test_lateness_equals_that_of_single_requests(name, shape):
+    """Within one point of violations off saturation, three near it."""
     make, bound = SCENARIOS[name]
     load, replicas = make()
     service = Service(mean_seconds=MEAN, concurrency=CONCURRENCY, shape=shape)
-    judged = [
-        referee(load, replicas, service, WAITING, step_seconds=STEP, seed=seed).violation_ratio
-        for seed in range(SEEDS)
-    ]
-    truth, error = np.mean(judged), np.std(judged, ddof=1) / math.sqrt(SEEDS)
-    found = stepped(load, replicas, service)
-    record_property("referee_percent", round(100 * float(truth), 2))
-    record_property("stepped_percent", round(100 * found, 2))
-    assert error < bound / 3, f"the referee itself is unsure: {truth:.4f} +- {error:.4f}"
-    assert abs(found - truth) <= bound, f"referee {truth:.4f}, stepped plant {found:.4f}"
+    compare(name, load, replicas, service, WAITING, seeds=SEEDS, bound=bound)
+
+
+def slow_waves():
+    """Waves of an hour around three quarters of the capacity."""
+    waves = 0.75 + 0.15 * np.sin(2 * np.pi * np.arange(8640) / 720)
+    return waves * 10 * PER_REPLICA_AND_STEP, np.full(8640, 10)
+
+
+def slow_doubling():
+    """Load doubles every forty minutes, the replicas follow half a minute later."""
+    steps = np.arange(8640)
+    load = np.where(steps % 480 < 240, 0.7, 1.4) * 10 * PER_REPLICA_AND_STEP
+    return load, np.where((steps - 6) % 480 < 240, 10, 20)
+
+
+SLOW_SCENARIOS: dict[str, tuple[Callable, float, float]] = {
+    "steady at 0.7, waits over 0.25 services": (
+        lambda: steady(0.7, 10, 17_280),
+        0.25,
+        OFF_SATURATION,
+    ),
+    "steady at 0.9": (lambda: steady(0.9, 10, 60_000), 1.0, OFF_SATURATION),
+    "waves of an hour": (slow_waves, 1.0, NEAR_SATURATION),
+    "doubling": (slow_doubling, 1.0, NEAR_SATURATION),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", SLOW_SCENARIOS)
+def test_lateness_holds_for_services_of_many_steps(name, shape):
+    """Services of 20 seconds, one at a time per replica: the same bounds."""
+    make, slo_services, bound = SLOW_SCENARIOS[name]
+    load, replicas = make()
+    service = Service(mean_seconds=20.0, concurrency=1, shape=shape)
+    load = load * (service.requests_per_second * STEP / PER_REPLICA_AND_STEP)
+    waiting = Waiting(slo_seconds=20.0 * slo_services, timeout_seconds=300.0)
+    compare(name, load, replicas, service, waiting, seeds=80, bound=bound)
