@@ -9,7 +9,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from simulations.engine.lane_signals import LaneSignal
+from simulations.engine.signals import Scrapes
 from simulations.engine.view import LaneView, Values
+from simulations.plant.parameters import Service, Signal
+from simulations.workload.load import Load
 
 MINUTE_SECONDS: Final = 60.0
 
@@ -80,3 +84,28 @@ class RateHistory:
 def only(value: Values | float) -> float:
     """Return the value of a signal that is the same in every lane."""
     return value if isinstance(value, float) else float(value[0])
+
+
+def past_of(load: Load, signal: Signal, service: Service, *, steps: int, seed: int) -> Past:
+    """Return what could be read of a request rate during the first steps of a load.
+
+    Args:
+        load: What arrived.
+        signal: The request rate; its scrapes, window and lag apply as in a run.
+        service: Of the plant.
+        steps: How many steps are past.
+        seed: Of failing scrapes.
+    """
+    step_ms = round(load.step_seconds * 1000)
+    scrapes = Scrapes(
+        signal, step_ms=step_ms, duration_ms=steps * step_ms, seed=seed, known=load.known
+    )
+    arrived = np.cumsum(np.concatenate([[0.0], load.counted[:steps].astype(np.float64)])).tolist()
+    reader = LaneSignal(signal, scrapes, service, arrived, step_ms)
+    minute_ms = round(MINUTE_SECONDS * 1000)
+    first_ms = -round(load.start_at * 1000) % minute_ms
+    instants = range(first_ms, steps * step_ms, minute_ms)
+    return Past(
+        start_at=load.start_at + first_ms / 1000,
+        rates=np.array([only(reader.read(at_ms)[0]) for at_ms in instants]),
+    )

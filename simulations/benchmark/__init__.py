@@ -1,0 +1,1 @@
+"""The standard benchmark: every shipped trace, every baseline, one protocol."""

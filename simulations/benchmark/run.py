@@ -1,0 +1,163 @@
+"""The runs: the parts of the benchmark, each a pure function of its name and variant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+import numpy as np
+
+from simulations.benchmark.protocol import (
+    AS_IS,
+    DAY_SECONDS,
+    FACTS,
+    PROFILES,
+    SCORED_DAYS,
+    SEEDS,
+    SENSITIVITY,
+    SENSITIVITY_DAYS,
+    SLOW_START,
+    Prepared,
+    Profile,
+    Variant,
+    cut,
+    prepare,
+)
+from simulations.benchmark.result import Result, result_of
+from simulations.engine.lanes import Group, Lane, run_lanes
+from simulations.engine.view import LaneAutoscaler
+from simulations.policies.catalogue import BASELINES
+from simulations.policies.oracle import Oracle
+from simulations.policies.static import static_for_peak
+from simulations.sweep.executors import Executor
+from simulations.workload.catalogue import TRACES, load_trace
+
+ORACLE = "oracle"
+STATIC_PEAK = "static-peak"
+STATIC_PAST = "static-past"
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """All policies under one trace in one world.
+
+    Attributes:
+        trace: Name.
+        variant: The world.
+        seeds: Of start-up delays.
+        scored_days: At most.
+    """
+
+    trace: str
+    variant: Variant = AS_IS
+    seeds: int = SEEDS
+    scored_days: float = SCORED_DAYS
+
+    @property
+    def weight(self) -> float:
+        """About how long it takes, in scored days."""
+        trace, learned = cut(load_trace(self.trace))
+        days = (len(trace.values) - learned) * trace.step_seconds / DAY_SECONDS
+        return min(days, self.scored_days)
+
+
+class _Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """What sets a lane of every group apart."""
+
+    profile: Profile
+    seed: int
+    variant: Variant
+
+
+def parts_of(traces: Sequence[str] = tuple(TRACES)) -> list[Part]:
+    """Return the parts of the benchmark, the longest first."""
+    parts = [Part(trace=trace) for trace in traces]
+    parts += [
+        Part(trace=trace, variant=variant, seeds=1, scored_days=SENSITIVITY_DAYS)
+        for trace in traces
+        for variant in SENSITIVITY
+    ]
+    return sorted(parts, key=lambda part: -part.weight)
+
+
+def run_part(part: Part) -> list[Result]:
+    """Run all policies of a part side by side."""
+    prepared = prepare(part.trace, part.variant, scored_days=part.scored_days)
+    kinds = [
+        _Kind(profile=profile, seed=seed, variant=part.variant)
+        for profile in PROFILES
+        for seed in range(part.seeds)
+    ]
+    if part.variant == AS_IS:
+        kinds += [_Kind(profile=profile, seed=0, variant=SLOW_START) for profile in PROFILES]
+    first_rate = prepared.load.expected[:1] / prepared.load.step_seconds
+    replicas = min(int(prepared.replicas_for(first_rate)[0]), FACTS.maximum)
+    lanes = [
+        Lane(
+            replicas=max(replicas, FACTS.minimum),
+            seed=kind.seed,
+            start_up=kind.profile.start_up(kind.variant.start_up_ratio),
+        )
+        for kind in kinds
+    ]
+    autoscalers = autoscalers_of(
+        prepared, [kind.profile.horizon(kind.variant.start_up_ratio) for kind in kinds]
+    )
+    totals = run_lanes(
+        [Group(name=name, autoscaler=made, lanes=lanes) for name, made in autoscalers.items()],
+        prepared.load,
+        part.variant.plant,
+        prepared.signals,
+        seed=0,
+        lateness=prepared.table,
+        score_from_step=prepared.run_in_steps,
+    )
+    return [
+        result_of(
+            group,
+            lane,
+            trace=part.trace,
+            profile=kind.profile.name,
+            policy=group.name,
+            seed=kind.seed,
+            variant=kind.variant.name,
+        )
+        for group in totals
+        for lane, kind in enumerate(kinds)
+    ]
+
+
+def autoscalers_of(prepared: Prepared, horizons: Sequence[float]) -> dict[str, LaneAutoscaler]:
+    """Return all autoscalers by name, the oracle first.
+
+    Args:
+        prepared: What they meet.
+        horizons: How far ahead the oracle looks in each lane, seconds.
+    """
+    load = prepared.load
+    rates = load.expected / load.step_seconds
+    before, scored = rates[: prepared.run_in_steps], rates[prepared.run_in_steps :]
+    sizing = prepared.replicas_for
+    made: dict[str, LaneAutoscaler] = {
+        ORACLE: Oracle(load, sizing, horizons, FACTS),
+        STATIC_PEAK: static_for_peak(scored, sizing, FACTS),
+        STATIC_PAST: static_for_peak(np.concatenate([prepared.past.rates, before]), sizing, FACTS),
+    }
+    for name, entry in BASELINES.items():
+        made[name] = entry.make(FACTS, prepared.past)
+    return made
+
+
+def run_parts(
+    parts: Sequence[Part], executor: Executor, done: Callable[[Part], None] | None = None
+) -> Iterator[Result]:
+    """Run parts where the executor says; yield results in the order of the parts.
+
+    Args:
+        parts: To run.
+        executor: Where.
+        done: Told about every finished part.
+    """
+    for part, results in zip(parts, executor.map(run_part, parts), strict=True):
+        if done is not None:
+            done(part)
+        yield from results
