@@ -55,6 +55,7 @@ class DecidedAutoscaler:
         wake_seconds: How often it looks while there are no replicas (KEDA's polling interval);
             each tick when None.
         keep_decisions: Keep every decision, for reports.
+        memory: What it knows of the past already.
 
     Attributes:
         policy: What the user wants.
@@ -75,6 +76,7 @@ class DecidedAutoscaler:
         tick_seconds: float,
         wake_seconds: float | None = None,
         keep_decisions: bool = False,
+        memory: Memory | None = None,
     ) -> None:
         signals = {item.metric: item for item in watched}
         for metric in policy.metrics:
@@ -91,7 +93,7 @@ class DecidedAutoscaler:
         self.tick_seconds = tick_seconds
         self.wake_seconds = wake_seconds
         self._wake_ms = None if wake_seconds is None else round(wake_seconds * 1000)
-        self._memory = Memory()
+        self._memory = memory or Memory()
         self._decision: Decision | None = None
         self.decisions: list[Decision] | None = [] if keep_decisions else None
 
@@ -109,22 +111,16 @@ class DecidedAutoscaler:
         """Return what ``decide()`` wants of what can be seen."""
         if view.replicas == 0 and self._wake_ms is not None and view.at_ms % self._wake_ms:
             return 0
-        seen = Observation(
-            at=view.at,
-            spec_replicas=view.replicas,
-            status_replicas=view.replicas,
-            readings={
-                metric.spec.name: self._reading(metric, item, view) for metric, item in self.metrics
-            },
-            ready_pods=view.serving,
-            total_pods=view.replicas,
-            pods=_pods(view) if self._needs_pods else (),
-        )
+        decision = self.follow(self._observed(view))
+        return view.replicas if self.policy.shadow else decision.desired_replicas
+
+    def follow(self, seen: Observation) -> Decision:
+        """Return what ``decide()`` makes of an observation, and remember it."""
         decision, self._memory = decide(self.policy, self._memory, seen)
         self._decision = decision
         if self.decisions is not None:
             self.decisions.append(decision)
-        return view.replicas if self.policy.shadow else decision.desired_replicas
+        return decision
 
     def applied(self, at: float, *, succeeded: bool) -> None:
         """Record what became of the last decision."""
@@ -136,6 +132,19 @@ class DecidedAutoscaler:
             at,
             succeeded=succeeded,
             error="" if succeeded else "the API server does not answer",
+        )
+
+    def _observed(self, view: View) -> Observation:
+        return Observation(
+            at=view.at,
+            spec_replicas=view.replicas,
+            status_replicas=view.replicas,
+            readings={
+                metric.spec.name: self._reading(metric, item, view) for metric, item in self.metrics
+            },
+            ready_pods=view.serving,
+            total_pods=view.replicas,
+            pods=_pods(view) if self._needs_pods else (),
         )
 
     def _reading(self, metric: MetricPolicy, item: Watched, view: View) -> Reading:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from autoscaler.api.hpa import hpa_policy
-from autoscaler.core.model import HpaSettings
+from autoscaler.core.model import HpaSettings, Memory
 from simulations.policies.decided import DecidedAutoscaler, Watched
 from simulations.policies.decided_lanes import DecidedLanes
 from simulations.policies.service import ServiceFacts
@@ -23,7 +23,11 @@ SYNC_PERIOD_SECONDS: Final = 15.0
 
 
 def hpa_autoscaler(
-    spec: Mapping[str, Any], settings: HpaSettings, signals: Sequence[str]
+    spec: Mapping[str, Any],
+    settings: HpaSettings,
+    signals: Sequence[str],
+    *,
+    memory: Memory | None = None,
 ) -> DecidedAutoscaler:
     """Return what decides as the HPA of a spec would.
 
@@ -31,13 +35,14 @@ def hpa_autoscaler(
         spec: An ``autoscaling/v2`` spec.
         settings: Flags of the kube-controller-manager.
         signals: What each metric of the spec measures, in order.
+        memory: What it knows of the past already.
     """
     policy = hpa_policy(spec, settings)
     watched = [
         Watched(metric=metric.spec.name, signal=signal)
         for metric, signal in zip(policy.metrics, signals, strict=True)
     ]
-    return DecidedAutoscaler(policy, watched, tick_seconds=SYNC_PERIOD_SECONDS)
+    return DecidedAutoscaler(policy, watched, tick_seconds=SYNC_PERIOD_SECONDS, memory=memory)
 
 
 def hpa_spec(facts: ServiceFacts) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def _befall(life: Life, action: Mapping[str, Any]) -> None:
 
 def _sync(life: Life, step: Mapping[str, Any], pod_columns: Sequence[str]) -> None:
     policy = life.policy
-    seen = _observation(life, step, pod_columns)
+    seen = observation_of(policy, step, pod_columns, is_readable=not life.scale_unreadable)
     if seen.scale_error is None:
         combined = combine(proposals_of(policy, seen), seen.spec_replicas)
         assert combined.replicas == step["metrics_proposal"], (step["t_ms"], combined)
@@ -122,7 +122,10 @@ def _sync(life: Life, step: Mapping[str, Any], pod_columns: Sequence[str]) -> No
     assert failed == step["reconcile_error"], where
 
 
-def _observation(life: Life, step: Mapping[str, Any], pod_columns: Sequence[str]) -> Observation:
+def observation_of(
+    policy: Policy, step: Mapping[str, Any], pod_columns: Sequence[str], *, is_readable: bool
+) -> Observation:
+    """Return what a policy sees at a recorded sync; ``is_readable`` = its scale can be read."""
     at = step["t_ms"] / 1000
     rows = [dict(zip(pod_columns, values, strict=True)) for values in step.get("pods") or ()]
     return Observation(
@@ -131,12 +134,12 @@ def _observation(life: Life, step: Mapping[str, Any], pod_columns: Sequence[str]
         status_replicas=step["status_replicas"],
         readings={
             metric.spec.name: _reading(metric, value, rows, at)
-            for metric, value in zip(life.policy.metrics, step["metric_values"], strict=True)
+            for metric, value in zip(policy.metrics, step["metric_values"], strict=True)
         },
         ready_pods=step["pods_running_and_ready"],
         total_pods=step["pods_total"],
         pods=tuple(_pod(row) for row in rows),
-        scale_error=OUTAGE if life.scale_unreadable else None,
+        scale_error=None if is_readable else OUTAGE,
     )
 
 
