@@ -1,0 +1,200 @@
+"""The benchmark's protocol, its arithmetic, and a small run of it from end to end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from simulations.benchmark.cells import Cell, Cells
+from simulations.benchmark.compare import Outcome, best_of, compare, is_harmless
+from simulations.benchmark.protocol import (
+    AS_IS,
+    FACTS,
+    LATE_RATIO,
+    PEAK_REPLICAS,
+    PROFILES,
+    SENSITIVITY,
+    SERVICE,
+    cut,
+    peak_of,
+    prepare,
+)
+from simulations.benchmark.readme import write_readme
+from simulations.benchmark.result import Day, Result, Results, read_results, write_results
+from simulations.benchmark.run import Part, parts_of, run_part, run_parts
+from simulations.benchmark.sensitivity import unstable_pairs
+from simulations.sweep.executors import Processes, Serial
+from simulations.workload.catalogue import TRACES, load_trace
+from simulations.workload.trace import Trace
+
+
+def test_long_traces_are_cut_around_the_split():
+    """Of 100 days, the 14 before day 60 are learned and the 7 after it scored; short ones whole."""
+    hours = np.arange(100 * 24.0)
+    used, learned = cut(Trace(name="long", start_at=0.0, step_seconds=3600.0, values=hours))
+    assert (learned, len(used.values)) == (14 * 24, 21 * 24)
+    assert used.values[learned] == 60 * 24
+    assert used.start_at == 46 * 86_400
+
+    whole, learned = cut(Trace(name="short", start_at=0.0, step_seconds=3600.0, values=hours[:240]))
+    assert (learned, len(whole.values)) == (144, 240)
+
+
+@pytest.mark.parametrize("name", ["mongo-01", "appserver", "llm-mid"])
+def test_peak_needs_forty_replicas(name):
+    """Scaled, the 99.9th percentile of the used part is what 40 replicas carry, and 41 no more."""
+    prepared = prepare(name)
+    used, _ = cut(load_trace(name))
+    scale = prepared.load.expected / prepared.load.step_seconds
+    peak = np.array([peak_of(used)])
+    # The scale of the run is the scale of the trace.
+    middle = prepared.load.steps // 2
+    at = prepared.load.start_at + (middle + 0.5) * 5.0 - used.start_at
+    rates = used.per_second()
+    instants = (np.arange(len(rates)) + 0.5) * used.step_seconds
+    known = ~np.isnan(rates)
+    there = np.interp(at, instants[known], rates[known])
+    if used.step_seconds <= 60:
+        there = rates[int(at // used.step_seconds)]
+    scaled = peak * scale[middle] / there
+    assert prepared.table.replicas_for(scaled * 0.999, LATE_RATIO) == [PEAK_REPLICAS]
+    assert prepared.table.replicas_for(scaled * 1.005, LATE_RATIO) == [PEAK_REPLICAS + 1]
+
+
+def test_past_ends_where_the_run_begins():
+    """Learners know the time up to the run-in, and the run-in is an hour."""
+    prepared = prepare("mongo-01")
+    past = prepared.past
+    assert prepared.run_in_steps == 720
+    assert past.start_at + 60 * len(past.rates) == pytest.approx(prepared.load.start_at, abs=60)
+    before = prepared.load.expected[:12].mean() / 5.0
+    assert past.rates[-1] == pytest.approx(before, rel=0.1)
+
+
+def test_nobody_is_told_of_a_slower_service():
+    """In a variant the plant is another, while facts and targets stay."""
+    slower = next(variant for variant in SENSITIVITY if variant.service_ratio < 1)
+    assert slower.plant.service.requests_per_second == pytest.approx(17.0)
+    assert FACTS.requests_per_second == AS_IS.plant.service.requests_per_second == 20.0
+    assert prepare("llm-image", slower).table.replicas_for(np.array([300.0]), 0.005) > prepare(
+        "llm-image"
+    ).table.replicas_for(np.array([300.0]), 0.005)
+
+
+def test_every_trace_and_variant_is_a_part():
+    """All shipped traces run in the world as it is and in every variant, the longest first."""
+    parts = parts_of()
+    assert len(parts) == len(TRACES) * (1 + len(SENSITIVITY))
+    weights = [part.weight for part in parts]
+    assert weights == sorted(weights, reverse=True)
+    assert max(weights) == 7.0
+
+
+def result(hours, late, *, policy="p", seed=0, trace="t", variant="", profile="fast"):
+    """Return a result of equal days of 1000 requests."""
+    days = tuple(Day(daily, 1000.0, paid) for daily, paid in zip(late, hours, strict=True))
+    return Result(
+        trace=trace,
+        profile=profile,
+        policy=policy,
+        seed=seed,
+        seconds=86_400.0 * len(days),
+        requests=1000.0 * len(days),
+        late=float(sum(late)),
+        dropped=0.0,
+        replica_hours=float(sum(hours)),
+        changes=10.0,
+        created=10.0,
+        worst_ratio=0.1,
+        days=days,
+        variant=variant,
+    )
+
+
+def cell(hours, late):
+    """Return a cell of equal days of 1000 requests."""
+    runs = [result(hours, late), result(hours, late, policy="oracle")]
+    return Cells(runs).of("fast", "t", "p")
+
+
+CHEAP, DEAR = [100.0, 110.0, 105.0, 120.0], [120.0, 130.0, 126.0, 144.0]
+GOOD, BAD = [1.0, 2.0, 1.0, 0.0], [21.0, 22.0, 25.0, 19.0]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "outcome"),
+    [
+        (cell(CHEAP, GOOD), cell(DEAR, GOOD), Outcome.WIN),
+        (cell(CHEAP, GOOD), cell(DEAR, BAD), Outcome.WIN),
+        (cell(CHEAP, BAD), cell(DEAR, GOOD), Outcome.TRADE),
+        (cell(DEAR, GOOD), cell(CHEAP, GOOD), Outcome.LOSS),
+        (cell(CHEAP, BAD), cell(CHEAP, GOOD), Outcome.LOSS),
+        (cell(CHEAP, GOOD), cell(CHEAP, GOOD), Outcome.TIE),
+        (cell([100.5, 110.6, 105.6, 120.7], GOOD), cell(CHEAP, GOOD), Outcome.TIE),
+        # Cheaper by far on one day, dearer on the others: days to come may be either.
+        (cell([50.0, 115.0, 111.0, 125.0], GOOD), cell(CHEAP, GOOD), Outcome.TIE),
+        (cell(CHEAP[:2], GOOD[:2]), cell(DEAR[:2], BAD[:2]), Outcome.SHORT),
+    ],
+)
+def test_comparison_wants_most_days_to_agree(ours: Cell, theirs: Cell, outcome):
+    """A win is better at something and worse at nothing, beyond margins and chance."""
+    assert compare(ours, theirs) is outcome
+
+
+def test_gate_compares_with_the_cheapest_that_keeps_the_budget():
+    """At most 1.02 times its cost within the budget, or less late at no higher cost."""
+    best = best_of([result([100.0], [4.0]), result([90.0], [9.0]), result([110.0], [0.0])])
+    assert best.replica_hours == 100.0
+    assert is_harmless(result([102.0], [5.0]), best)
+    assert not is_harmless(result([103.0], [0.0]), best)
+    assert not is_harmless(result([95.0], [6.0]), best)
+    least = best_of([result([100.0], [40.0]), result([90.0], [90.0])])
+    assert least.late == 40.0
+    assert is_harmless(result([101.0], [40.0]), least)
+    assert not is_harmless(result([99.0], [41.0]), least)
+
+
+def test_rank_that_a_variant_turns_round_is_unstable():
+    """The order of a and b turns in one variant; c stays the dearest and the latest."""
+    paid = {
+        "": {"oracle": 50.0, "a": 100.0, "b": 110.0, "c": 200.0},
+        "lag": {"oracle": 50.0, "a": 112.0, "b": 100.0, "c": 200.0},
+    }
+    runs = [
+        result([hours], [100.0 if policy == "c" else 1.0], policy=policy, variant=variant)
+        for variant, costs in paid.items()
+        for policy, hours in costs.items()
+    ]
+    assert unstable_pairs(Cells(runs), "fast") == ({"a", "b"}, set())
+
+
+SMALL = ("llm-conversation",)
+
+
+def test_benchmark_is_the_same_however_it_is_run(tmp_path):
+    """One process or two give the same file, byte for byte; the page shows every autoscaler."""
+    parts = parts_of(SMALL)
+    for name, executor in (("one", Serial()), ("two", Processes(2))):
+        folder = tmp_path / name
+        folder.mkdir()
+        write_results(Results(runs=tuple(run_parts(parts, executor))), folder / "results.json")
+        write_readme(read_results(folder / "results.json"), folder)
+    for name in ("results.json", "README.md"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    page = (tmp_path / "one" / "README.md").read_text()
+    for title in ("perfect foresight", "Knative KPA", "Crane EHPA", "**Flyball, defaults**"):
+        assert title in page
+    assert all(f"### {profile.name} start-up\n" in page for profile in PROFILES)
+
+
+def test_parts_hold_every_autoscaler_start_up_and_seed():
+    """A part's runs are complete, late requests never exceed arrivals, and all pay for pods."""
+    runs = run_part(Part(trace=SMALL[0]))
+    cells = Cells(runs)
+
+    assert len(runs) == len(cells.policies) * len(PROFILES) * 6
+    for run in runs:
+        assert 0 <= run.dropped <= run.late <= run.requests
+        assert run.replica_hours >= run.seconds / 3600
+        assert sum(day.late for day in run.days) == pytest.approx(run.late, rel=1e-4)
+    assert SERVICE.requests_per_second == 20.0
