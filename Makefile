@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 IMAGE ?= flyball:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' autoscaler/__init__.py)
 
-.PHONY: help setup servers check format test e2e faults image image-check demo bench crds requirements clean
+.PHONY: help setup servers check format test e2e faults image image-check demo bench simulate crds requirements clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ bench: $(INSTALLED) servers ## Benchmarks: ratios against a named baseline of th
 	$(BIN)/python benchmarks/grouped_reads.py
 	$(BIN)/python benchmarks/webhook.py
 	$(BIN)/python benchmarks/many_objects.py
+
+simulate: $(INSTALLED) ## The standard benchmark of autoscalers, written to docs/benchmark (WORKERS=2)
+	$(BIN)/python -m simulations.benchmark --workers $(or $(WORKERS),$(shell nproc)) --output docs/benchmark
 
 crds: $(INSTALLED) ## Write deploy/crds from the API models
 	$(BIN)/flyball crds --output deploy/crds

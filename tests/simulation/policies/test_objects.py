@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import yaml
 
 from autoscaler.core.model import Activation, TargetType
-from simulations.policies.flyball import flyball, flyball_fast
+from simulations.policies.flyball import flyball, flyball_fast, flyball_fast_manifest
 from simulations.policies.hpa import hpa
 from simulations.policies.keda import keda_queue, keda_rate
 from simulations.policies.keda_cron import Window, keda_cron, learn_windows
@@ -61,6 +64,16 @@ def test_flyball_fast_is_what_its_manifest_says():
     assert policy.behavior is not None
     assert policy.behavior.scale_down.stabilization_window_seconds == 60
     assert policy.behavior.scale_up.tolerance == 0.0
+
+
+def test_documented_preset_is_the_one_that_runs():
+    """The manifest in the reference page is that of the benchmark, up to its namespace."""
+    page = (Path(__file__).parents[3] / "docs/reference/baselines.md").read_text()
+    written = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
+    raw, _ = flyball_fast_manifest(FACTS)
+
+    assert written["spec"] == raw["spec"]
+    assert written["apiVersion"] == raw["apiVersion"]
 
 
 def business_days(days, busy=280.0, quiet=28.0, *, weekend=28.0):
