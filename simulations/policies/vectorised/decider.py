@@ -47,6 +47,7 @@ class Decider:
             [np.nan if p.idle_replicas is None else float(p.idle_replicas) for p in all_of]
         )
         self._has_idle = ~np.isnan(self._idle)
+        self._may_idle = bool(self._has_idle.any())
         self._rest = np.where(self._has_idle, self._idle, 0.0)
         self._cooldown = np.array([policy.cooldown_seconds for policy in all_of])
         self._first_retire_at = np.array(
@@ -98,6 +99,10 @@ class Decider:
         """
         current = view.replicas
         active, failing = self._work(missing)
+        if not self._may_idle and active.all() and current.all() and not failing.any():
+            # The usual case: nothing to wake, to retire or to wait for.
+            self._last_active_at.fill(view.at)
+            return self._govern(view, missing, self._everywhere), True
         starts = active & ((current == 0) | (self._has_idle & (current < self._minimum)))
         idles = ~active & ~failing
         retires = idles & np.where(
@@ -154,7 +159,7 @@ class Decider:
         current = view.replicas
         governed = lanes & (current > 0)
         self._histories.remember_start(current, governed)
-        clamped = np.clip(current, self._floor, self._maximum)
+        clamped = np.minimum(np.maximum(current, self._floor), self._maximum)
         inside = governed & (clamped == current)
         wanted = np.where(governed, clamped, current)
         if self._sync_ms:
