@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from simulations.benchmark.page import write_page
 from simulations.benchmark.readme import write_readme
 from simulations.benchmark.result import Results, read_results, write_results
 from simulations.benchmark.run import Part, parts_of, run_parts
@@ -31,8 +32,10 @@ def main() -> None:
     if not chosen.report_only:
         parts = parts_of(chosen.trace or list(TRACES))
         write_results(_run(parts, workers=chosen.workers, scheduler=chosen.scheduler), path)
-    write_readme(read_results(path), chosen.output)
-    Console(stderr=True).print(f"wrote {chosen.output}/README.md and {path}")
+    results = read_results(path)
+    write_readme(results, chosen.output)
+    write_page(results, chosen.output)
+    Console(stderr=True).print(f"wrote README.md, report.html and {RESULTS} in {chosen.output}")
 
 
 def _run(parts: list[Part], *, workers: int, scheduler: str) -> Results:

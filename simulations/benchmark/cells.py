@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 import msgspec
 import numpy as np
@@ -12,8 +11,6 @@ import numpy as np
 from simulations.benchmark.result import Result
 from simulations.benchmark.run import ORACLE
 from simulations.policies.past import Floats
-
-LEAST_SHARE: Final = 1e-12
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,8 +99,3 @@ class Cells:
 def mean(values: Sequence[float]) -> float:
     """Return the arithmetic mean, added in order."""
     return math.fsum(values) / len(values)
-
-
-def geometric_mean(values: Sequence[float]) -> float:
-    """Return the geometric mean."""
-    return math.exp(mean([math.log(value) for value in values]))

@@ -11,8 +11,9 @@ from itertools import combinations
 
 import msgspec
 
-from simulations.benchmark.cells import Cell, Cells, geometric_mean, mean
+from simulations.benchmark.cells import Cell, Cells, mean
 from simulations.benchmark.compare import COST_MARGIN, VIOLATION_MARGIN
+from simulations.score.statistics import geometric_mean
 
 
 class Shift(msgspec.Struct, frozen=True, kw_only=True):

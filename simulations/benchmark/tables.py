@@ -1,0 +1,144 @@
+"""The benchmark's tables, for the page in the documentation and for the HTML report alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from simulations.benchmark.cells import Cells, mean
+from simulations.benchmark.compare import Outcome, count_outcomes, harms
+from simulations.benchmark.protocol import BUDGET
+from simulations.benchmark.run import ORACLE, STATIC_PAST, STATIC_PEAK
+from simulations.benchmark.sensitivity import shifts, unstable_pairs
+from simulations.policies.catalogue import BASELINES
+from simulations.report.tables import Table
+from simulations.score.statistics import geometric_mean
+
+TITLES: Final = {
+    ORACLE: "perfect foresight",
+    STATIC_PEAK: "static, peak in hindsight",
+    STATIC_PAST: "static, peak of the past",
+    **{name: entry.title for name, entry in BASELINES.items()},
+}
+OURS: Final = tuple(name for name, entry in BASELINES.items() if entry.is_ours)
+COUNTED: Final = (Outcome.WIN, Outcome.TRADE, Outcome.TIE, Outcome.LOSS)
+
+
+def overview(cells: Cells, profile: str) -> Table:
+    """Return the means over all traces."""
+    by_cost, by_late = unstable_pairs(cells, profile)
+    rows = []
+    for policy in cells.policies:
+        row = cells.row(profile, policy)
+        worst = max(row, key=lambda cell: cell.violation_ratio)
+        kept = sum(cell.violation_ratio <= BUDGET for cell in row)
+        rows.append(
+            (
+                TITLES[policy],
+                f"{geometric_mean([c.cost for c in row]):.2f}" + "~" * (policy in by_cost),
+                f"{max(c.cost for c in row):.2f}",
+                percent(mean([c.violation_ratio for c in row])) + "~" * (policy in by_late),
+                f"{percent(worst.violation_ratio)} {cells.traces[row.index(worst)]}",
+                f"{kept}/{len(row)}",
+                f"{mean([c.actions_per_hour for c in row]):.1f}",
+            )
+        )
+    header = ("autoscaler", "cost", "worst cost", "late", "worst trace", "in budget", "changes/h")
+    return Table(
+        title=f"{profile} start-up", header=header, rows=tuple(rows), marked=_ours_of(cells)
+    )
+
+
+def duels(cells: Cells, ours: str) -> Table:
+    """Return how one of ours does against each of the others."""
+    rows = []
+    for theirs in cells.policies:
+        if theirs == ours:
+            continue
+        counts = [count_outcomes(cells, profile, ours, theirs) for profile in cells.profiles]
+        rows.append(
+            (
+                TITLES[theirs],
+                *(" / ".join(str(count[outcome]) for outcome in COUNTED) for count in counts),
+            )
+        )
+    header = (" / ".join(COUNTED), *cells.profiles)
+    return Table(title=TITLES[ours], header=header, rows=tuple(rows))
+
+
+def gate(cells: Cells) -> Table:
+    """Return on how many traces each of ours does no harm, and where it does."""
+    rows = []
+    for ours in OURS:
+        found = harms(cells, ours)
+        for profile in cells.profiles:
+            failed = [f"{trace} ({best})" for where, trace, best in found if where == profile]
+            passed = f"{len(cells.traces) - len(failed)}/{len(cells.traces)}"
+            rows.append((TITLES[ours], profile, passed, ", ".join(failed) or "nowhere"))
+    header = ("autoscaler", "start-up", "no harm", "does harm on (beside)")
+    return Table(title="Do no harm", header=header, rows=tuple(rows))
+
+
+def sensitivity(cells: Cells, profile: str) -> Table:
+    """Return cost and lateness in other worlds."""
+    rows = []
+    for policy in cells.policies:
+        known = shifts(cells, profile, policy)
+        rows.append(
+            (
+                TITLES[policy],
+                *(
+                    f"{before.cost:.2f} → {after.cost:.2f}, "
+                    f"{percent(before.violation_ratio)} → {percent(after.violation_ratio)}"
+                    for before, after in known.values()
+                ),
+            )
+        )
+    by_cost, by_late = unstable_pairs(cells, profile)
+    return Table(
+        title=f"{profile} start-up, sensitivity",
+        header=("cost, late", *(variant for variant in cells.variants if variant)),
+        rows=tuple(rows),
+        note=f"Unstable in cost: {_listed(by_cost, cells)}. "
+        f"In lateness: {_listed(by_late, cells)}.",
+        marked=_ours_of(cells),
+    )
+
+
+def by_trace(cells: Cells, profile: str) -> Table:
+    """Return cost and lateness on every trace."""
+    shown = [policy for policy in cells.policies if policy != ORACLE]
+    rows = []
+    for trace in cells.traces:
+        of_trace = [cells.of(profile, trace, policy) for policy in shown]
+        rows.append(
+            (
+                trace,
+                percent(cells.of(profile, trace, ORACLE).violation_ratio),
+                *(f"{cell.cost:.2f}, {percent(cell.violation_ratio)}" for cell in of_trace),
+            )
+        )
+    return Table(
+        title=f"{profile} start-up, by trace",
+        header=("cost, late", f"{ORACLE} late", *shown),
+        rows=tuple(rows),
+    )
+
+
+def percent(ratio: float) -> str:
+    """Return a ratio in percent, two digits everywhere so that columns can be read down."""
+    return f"{100 * ratio:.2f} %"
+
+
+def _ours_of(cells: Cells) -> tuple[int, ...]:
+    return tuple(at for at, policy in enumerate(cells.policies) if policy in OURS)
+
+
+def _listed(policies: set[str], cells: Cells) -> str:
+    return ", ".join(_titles(policies, cells)) or "none"
+
+
+def _titles(policies: set[str], cells: Cells) -> Iterator[str]:
+    for name in cells.policies:
+        if name in policies:
+            yield TITLES[name]
