@@ -38,6 +38,7 @@ def write_page(results: Results, folder: Path) -> None:
     parts.append(tables.gate(cells))
     for profile in cells.profiles:
         parts += [tables.sensitivity(cells, profile), tables.by_trace(cells, profile)]
+    parts.append(tables.unstable(cells))
     page = Page(
         title="The standard benchmark",
         lead=(

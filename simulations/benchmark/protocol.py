@@ -16,6 +16,7 @@ from simulations.plant.lateness import LatenessTable
 from simulations.plant.parameters import Delay, Plant, Service, Signal, StartUp, Waiting
 from simulations.policies.past import Floats, Past, past_of
 from simulations.policies.service import ServiceFacts
+from simulations.policies.static import PEAK_RATIO
 from simulations.policies.watching import RATE, standard_signals
 from simulations.workload.catalogue import load_trace
 from simulations.workload.load import Load, load_of
@@ -31,7 +32,6 @@ RUN_IN_SECONDS: Final = 3600.0
 
 SEEDS: Final = 5
 ARRIVALS_SEED: Final = 1
-PEAK_RATIO: Final = 0.999
 PEAK_REPLICAS: Final = 40
 LATE_RATIO: Final = 0.005
 """Share of late requests at which load is sized, for the scale and for the oracle."""
@@ -121,6 +121,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
         signals: What autoscalers see.
         table: Late requests of the service.
         run_in_steps: Not scored.
+        peak_before: Rate that all but a thousandth of the time before scoring stays below.
+        peak_after: The same of all days that could be scored, few as the run may score.
     """
 
     trace: str
@@ -129,6 +131,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     signals: tuple[Signal, ...]
     table: LatenessTable
     run_in_steps: int
+    peak_before: float
+    peak_after: float
 
     def replicas_for(self, rates: Floats) -> Floats:
         """Return the least replicas that serve rates well enough."""
@@ -153,6 +157,7 @@ def prepare(name: str, variant: Variant = AS_IS, *, scored_days: float = SCORED_
     signals = standard_signals(lag_ratio=variant.lag_ratio)
     rate = next(signal for signal in signals if signal.name == RATE)
     plant = variant.plant
+    rates = load.expected / STEP_SECONDS
     return Prepared(
         trace=name,
         load=part_of(load, begin, end),
@@ -160,6 +165,8 @@ def prepare(name: str, variant: Variant = AS_IS, *, scored_days: float = SCORED_
         signals=signals,
         table=LatenessTable(plant.service, plant.waiting, step_seconds=STEP_SECONDS),
         run_in_steps=run_in,
+        peak_before=float(np.quantile(rates[:warm_up], PEAK_RATIO)),
+        peak_after=float(np.quantile(rates[warm_up:], PEAK_RATIO)),
     )
 
 

@@ -9,8 +9,8 @@ import msgspec
 
 from simulations.engine.lane_totals import Totals
 
-DIGITS: Final = 6
-"""Significant digits in files; far below the differences between seeds."""
+DECIMALS: Final = 3
+"""Of all figures in files; far below the differences between seeds."""
 
 
 class Day(msgspec.Struct, frozen=True, array_like=True):
@@ -27,7 +27,7 @@ class Day(msgspec.Struct, frozen=True, array_like=True):
     replica_hours: float
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Result(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One run of one autoscaler.
 
     Attributes:
@@ -95,30 +95,34 @@ def result_of(totals: Totals, lane: int, **where: Any) -> Result:
         replica_hours=_rounded(totals.replica_seconds[lane] / 3600),
         changes=float(totals.changes[lane]),
         created=float(totals.created[lane]),
-        worst_ratio=_rounded(totals.worst_ratio[lane]),
+        worst_ratio=round(float(totals.worst_ratio[lane]), 2 * DECIMALS),
         days=tuple(Day(*map(_rounded, column)) for column in columns),
         **where,
     )
 
 
 def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
+    return round(float(value), DECIMALS)
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True):
     """All runs.
 
     Attributes:
-        runs: In the order of traces, variants, policies and lanes.
+        runs: In the order of parts, policies and lanes.
+        columns: Fields of a run, and of a day within it.
     """
 
     runs: tuple[Result, ...]
+    columns: tuple[str, ...] = Result.__struct_fields__
+    day_columns: tuple[str, ...] = Day.__struct_fields__
 
 
 def write_results(results: Results, path: Path) -> None:
     """Write the runs as JSON, one a line."""
-    lines = (msgspec.json.encode(run).decode() for run in results.runs)
-    path.write_text('{"runs":[\n' + ",\n".join(lines) + "\n]}\n")
+    head = msgspec.json.encode(msgspec.structs.replace(results, runs=())).decode()
+    runs = ",\n".join(msgspec.json.encode(run).decode() for run in results.runs)
+    path.write_text(head.replace('"runs":[]', f'"runs":[\n{runs}\n]', 1) + "\n")
 
 
 def read_results(path: Path) -> Results:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -11,12 +12,15 @@ from simulations.benchmark.protocol import (
     AS_IS,
     DAY_SECONDS,
     FACTS,
+    LATE_RATIO,
     PROFILES,
     SCORED_DAYS,
     SEEDS,
     SENSITIVITY,
     SENSITIVITY_DAYS,
+    SERVICE,
     SLOW_START,
+    WAITING,
     Prepared,
     Profile,
     Variant,
@@ -26,15 +30,16 @@ from simulations.benchmark.protocol import (
 from simulations.benchmark.result import Result, result_of
 from simulations.engine.lanes import Group, Lane, run_lanes
 from simulations.engine.view import LaneAutoscaler
+from simulations.plant.lateness import LatenessTable
 from simulations.policies.catalogue import BASELINES
 from simulations.policies.oracle import Oracle
-from simulations.policies.static import static_for_peak
+from simulations.policies.static import static
 from simulations.sweep.executors import Executor
 from simulations.workload.catalogue import TRACES, load_trace
 
-ORACLE = "oracle"
-STATIC_PEAK = "static-peak"
-STATIC_PAST = "static-past"
+ORACLE: Final = "oracle"
+STATIC_PEAK: Final = "static-peak"
+STATIC_PAST: Final = "static-past"
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,13 +139,14 @@ def autoscalers_of(prepared: Prepared, horizons: Sequence[float]) -> dict[str, L
         horizons: How far ahead the oracle looks in each lane, seconds.
     """
     load = prepared.load
-    rates = load.expected / load.step_seconds
-    before, scored = rates[: prepared.run_in_steps], rates[prepared.run_in_steps :]
-    sizing = prepared.replicas_for
+    # Who plans knows the service as it should be, as everybody does who is told the facts.
+    told = LatenessTable(SERVICE, WAITING, step_seconds=load.step_seconds)
+    peaks = np.array([prepared.peak_after, prepared.peak_before])
+    after, before = told.replicas_for(peaks, LATE_RATIO).astype(int).tolist()
     made: dict[str, LaneAutoscaler] = {
-        ORACLE: Oracle(load, sizing, horizons, FACTS),
-        STATIC_PEAK: static_for_peak(scored, sizing, FACTS),
-        STATIC_PAST: static_for_peak(np.concatenate([prepared.past.rates, before]), sizing, FACTS),
+        ORACLE: Oracle(load, prepared.replicas_for, horizons, FACTS),
+        STATIC_PEAK: static(after, FACTS),
+        STATIC_PAST: static(before, FACTS),
     }
     for name, entry in BASELINES.items():
         made[name] = entry.make(FACTS, prepared.past)

@@ -64,26 +64,55 @@ def _violation_ratio(cell: Cell, days: int) -> float:
     return float(cell.late[:days].sum()) / max(requests, 1e-9)
 
 
-def unstable_pairs(cells: Cells, profile: str) -> tuple[set[str], set[str]]:
-    """Return whose rank in cost, and whose in violations, some variant changes."""
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that does not hold.
+
+    Attributes:
+        first: Cheaper or less late in the world as it is.
+        second: The other.
+        figure: ``cost`` or ``late``.
+        variants: Which turn the order round.
+    """
+
+    first: str
+    second: str
+    figure: str
+    variants: tuple[str, ...]
+
+
+def turns(cells: Cells, profile: str) -> list[Turn]:
+    """Return the orders that variants turn round, by pairs of autoscalers."""
     known = {policy: shifts(cells, profile, policy) for policy in cells.policies[1:]}
-    by_cost: set[str] = set()
-    by_violations: set[str] = set()
-    for first, second in combinations(known, 2):
-        for variant in known[first]:
-            before_a, after_a = known[first][variant]
-            before_b, after_b = known[second][variant]
-            if _turns(
-                before_a.cost / before_b.cost - 1, after_a.cost / after_b.cost - 1, COST_MARGIN
-            ):
-                by_cost |= {first, second}
-            if _turns(
-                before_a.violation_ratio - before_b.violation_ratio,
-                after_a.violation_ratio - after_b.violation_ratio,
-                VIOLATION_MARGIN,
-            ):
-                by_violations |= {first, second}
-    return by_cost, by_violations
+    found = []
+    for pair in combinations(known, 2):
+        worlds = [
+            (variant, known[pair[0]][variant], known[pair[1]][variant])
+            for variant in known[pair[0]]
+        ]
+        for figure, difference, margin in (
+            ("cost", _by_cost, COST_MARGIN),
+            ("late", _by_lateness, VIOLATION_MARGIN),
+        ):
+            changes = {
+                variant: (difference(first[0], second[0]), difference(first[1], second[1]))
+                for variant, first, second in worlds
+            }
+            turned = [name for name, (old, new) in changes.items() if _turns(old, new, margin)]
+            if turned:
+                is_first = changes[turned[0]][0] < 0
+                cheaper, dearer = pair if is_first else pair[::-1]
+                found.append(
+                    Turn(first=cheaper, second=dearer, figure=figure, variants=tuple(turned))
+                )
+    return found
+
+
+def _by_cost(first: Shift, second: Shift) -> float:
+    return first.cost / second.cost - 1.0
+
+
+def _by_lateness(first: Shift, second: Shift) -> float:
+    return first.violation_ratio - second.violation_ratio
 
 
 def _turns(before: float, after: float, margin: float) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from simulations.benchmark.cells import Cells, mean
 from simulations.benchmark.compare import Outcome, count_outcomes, harms
 from simulations.benchmark.protocol import BUDGET
 from simulations.benchmark.run import ORACLE, STATIC_PAST, STATIC_PEAK
-from simulations.benchmark.sensitivity import shifts, unstable_pairs
+from simulations.benchmark.sensitivity import shifts, turns
 from simulations.policies.catalogue import BASELINES
 from simulations.report.tables import Table
 from simulations.score.statistics import geometric_mean
@@ -26,7 +25,6 @@ COUNTED: Final = (Outcome.WIN, Outcome.TRADE, Outcome.TIE, Outcome.LOSS)
 
 def overview(cells: Cells, profile: str) -> Table:
     """Return the means over all traces."""
-    by_cost, by_late = unstable_pairs(cells, profile)
     rows = []
     for policy in cells.policies:
         row = cells.row(profile, policy)
@@ -35,9 +33,9 @@ def overview(cells: Cells, profile: str) -> Table:
         rows.append(
             (
                 TITLES[policy],
-                f"{geometric_mean([c.cost for c in row]):.2f}" + "~" * (policy in by_cost),
+                f"{geometric_mean([c.cost for c in row]):.2f}",
                 f"{max(c.cost for c in row):.2f}",
-                percent(mean([c.violation_ratio for c in row])) + "~" * (policy in by_late),
+                percent(mean([c.violation_ratio for c in row])),
                 f"{percent(worst.violation_ratio)} {cells.traces[row.index(worst)]}",
                 f"{kept}/{len(row)}",
                 f"{mean([c.actions_per_hour for c in row]):.1f}",
@@ -51,17 +49,20 @@ def overview(cells: Cells, profile: str) -> Table:
 
 def duels(cells: Cells, ours: str) -> Table:
     """Return how one of ours does against each of the others."""
+    turned = {
+        profile: {frozenset((turn.first, turn.second)) for turn in turns(cells, profile)}
+        for profile in cells.profiles
+    }
     rows = []
     for theirs in cells.policies:
         if theirs == ours:
             continue
-        counts = [count_outcomes(cells, profile, ours, theirs) for profile in cells.profiles]
-        rows.append(
-            (
-                TITLES[theirs],
-                *(" / ".join(str(count[outcome]) for outcome in COUNTED) for count in counts),
-            )
-        )
+        row = [TITLES[theirs]]
+        for profile in cells.profiles:
+            count = count_outcomes(cells, profile, ours, theirs)
+            mark = " ~" * (frozenset((ours, theirs)) in turned[profile])
+            row.append(" / ".join(str(count[outcome]) for outcome in COUNTED) + mark)
+        rows.append(tuple(row))
     header = (" / ".join(COUNTED), *cells.profiles)
     return Table(title=TITLES[ours], header=header, rows=tuple(rows))
 
@@ -94,15 +95,23 @@ def sensitivity(cells: Cells, profile: str) -> Table:
                 ),
             )
         )
-    by_cost, by_late = unstable_pairs(cells, profile)
     return Table(
         title=f"{profile} start-up, sensitivity",
         header=("cost, late", *(variant for variant in cells.variants if variant)),
         rows=tuple(rows),
-        note=f"Unstable in cost: {_listed(by_cost, cells)}. "
-        f"In lateness: {_listed(by_late, cells)}.",
         marked=_ours_of(cells),
     )
+
+
+def unstable(cells: Cells) -> Table:
+    """Return the orders that do not hold in every world."""
+    rows = [
+        (TITLES[turn.first], TITLES[turn.second], turn.figure, profile, ", ".join(turn.variants))
+        for profile in cells.profiles
+        for turn in turns(cells, profile)
+    ]
+    header = ("better as it is", "worse as it is", "at", "start-up", "turned round by")
+    return Table(title="Orders that do not hold", header=header, rows=tuple(rows))
 
 
 def by_trace(cells: Cells, profile: str) -> Table:
@@ -132,13 +141,3 @@ def percent(ratio: float) -> str:
 
 def _ours_of(cells: Cells) -> tuple[int, ...]:
     return tuple(at for at, policy in enumerate(cells.policies) if policy in OURS)
-
-
-def _listed(policies: set[str], cells: Cells) -> str:
-    return ", ".join(_titles(policies, cells)) or "none"
-
-
-def _titles(policies: set[str], cells: Cells) -> Iterator[str]:
-    for name in cells.policies:
-        if name in policies:
-            yield TITLES[name]

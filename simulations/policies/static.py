@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 
 from simulations.engine.view import LaneView, Values
-from simulations.policies.past import Floats
 from simulations.policies.service import ServiceFacts
 
 PEAK_RATIO: Final = 0.999
@@ -38,17 +36,6 @@ class Static:
         return self._wanted.copy()
 
 
-def static_for_peak(
-    rates: Floats, replicas_for: Callable[[Floats], Floats], facts: ServiceFacts
-) -> Static:
-    """Return what serves all but the highest thousandth of some rates.
-
-    Args:
-        rates: Requests per second; NaN = not known. Rates of the whole run make a planner with
-            hindsight, rates from before it one without.
-        replicas_for: Least replicas that serve a rate well enough.
-        facts: Bounds.
-    """
-    peak = np.nanquantile(rates, PEAK_RATIO)
-    needed = int(replicas_for(np.array([peak]))[0])
-    return Static(min(max(needed, facts.minimum), facts.maximum))
+def static(replicas: int, facts: ServiceFacts) -> Static:
+    """Return so many replicas, within the bounds of the service."""
+    return Static(min(max(replicas, facts.minimum), facts.maximum))

@@ -71,6 +71,16 @@ def test_panics_at_twice_the_ready_pods_and_holds_the_highest_for_a_stable_windo
     assert after[12] == 10
 
 
+def test_next_panic_does_not_remember_the_one_before():
+    """Once over, the highest count of a panic is forgotten."""
+    autoscaler = kpa()
+    autoscaler.decide(view_of(0, [1], serving=[1], in_flight=[0.0]))
+    assert play(autoscaler, [400.0], serving=10, begin=5.0) == [40]
+    play(autoscaler, [0.0] * 40, serving=4, begin=10.0)
+
+    assert play(autoscaler, [100.0], serving=4, begin=210.0) == [10]
+
+
 def test_does_not_panic_below_the_threshold():
     """A report for 19 pods with 10 ready is averaged like any other."""
     autoscaler = kpa()

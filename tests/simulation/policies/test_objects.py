@@ -98,6 +98,16 @@ def test_weekends_have_windows_of_their_own():
     assert windows[1:] == [Window(begin=0, end=24, replicas=2, days="0,6")]
 
 
+def test_one_busy_day_does_not_make_a_window():
+    """The median of the days counts, not the highest of them."""
+    rates = business_days(5).rates.copy()
+    rates[1440:2880] *= 3
+
+    assert learn_windows(Past(start_at=MONDAY, rates=rates), FACTS) == [
+        Window(begin=9, end=17, replicas=20)
+    ]
+
+
 def test_last_two_weeks_count():
     """Three weeks of which the first was busier: the first does not matter."""
     busier = business_days(7, busy=900.0)

@@ -11,7 +11,7 @@ from simulations.plant.parameters import Delay, Plant, Service, StartUp, Waiting
 from simulations.policies.oracle import Oracle, highest_ahead
 from simulations.policies.past import Past, RateHistory, past_of
 from simulations.policies.service import ServiceFacts
-from simulations.policies.static import static_for_peak
+from simulations.policies.static import static
 from simulations.policies.watching import RATE, standard_signals
 from simulations.workload.load import load_of
 from simulations.workload.trace import Trace
@@ -111,14 +111,9 @@ def test_oracle_is_ready_when_the_load_comes():
     assert oracle.decide(view_of(540.0, [1, 1])).tolist() == [10.0, 10.0]
 
 
-def test_static_serves_all_but_a_thousandth():
-    """One minute in ten thousand above the rest does not count; bounds do."""
-    rates = np.full(10_000, 100.0)
-    rates[0] = 5000.0
-    static = static_for_peak(rates, lambda needed: np.ceil(needed / 20.0), FACTS)
-    static.start(2)
-    assert static.decide(view_of(0.0, [1, 1])).tolist() == [5.0, 5.0]
-
-    huge = static_for_peak(rates * 1000, lambda needed: np.ceil(needed / 20.0), FACTS)
-    huge.start(1)
-    assert huge.decide(view_of(0.0, [1])).tolist() == [100.0]
+@pytest.mark.parametrize(("asked", "expected"), [(5, 5.0), (0, 1.0), (5000, 100.0)])
+def test_static_stays_within_the_bounds(asked, expected):
+    """Every lane has the number asked for, or the bound that is nearest."""
+    planned = static(asked, FACTS)
+    planned.start(2)
+    assert planned.decide(view_of(0.0, [1, 1])).tolist() == [expected, expected]

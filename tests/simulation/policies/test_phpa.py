@@ -72,6 +72,23 @@ def test_holt_winters_waits_for_enough_values():
     assert phpa(Model.HOLT_WINTERS).predict(history).tolist() == [9.0]
 
 
+def test_history_keeps_four_whole_seasons():
+    """From 30 values on the oldest season goes, so that 24 to 29 are used."""
+    autoscaler = phpa(Model.HOLT_WINTERS)
+    lengths = []
+    predict = autoscaler.predict
+
+    def counted(history):
+        lengths.append(len(history))
+        return predict(history)
+
+    autoscaler.predict = counted
+    for tick in range(40):
+        autoscaler.decide(view_of(15 * tick, [10], cpu=[0.7]))
+
+    assert lengths == [*range(1, 31), *range(25, 31), *range(25, 29)]
+
+
 def test_calculation_is_the_hpas():
     """90 % of CPU on 7 pods with a target of 70 % want 9; 75 % is within the tolerance."""
     assert phpa(Model.LINEAR).decide(view_of(0, [7], cpu=[0.9])).tolist() == [9.0]
