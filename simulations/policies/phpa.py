@@ -86,6 +86,8 @@ class Phpa:
             return view.replicas.copy()
         calculated, failed = self._metric.propose(view, self._low, self._high)
         absent = np.asarray(missing) | np.asarray(failed)
+        if absent.all():
+            return view.replicas.copy()
         # A lane whose calculation fails keeps what it has; its history takes that as well.
         calculated = np.where(absent, view.replicas, calculated)
         self._history.append(calculated)
