@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from simulations.benchmark.page import write_page
 from simulations.benchmark.readme import write_readme
-from simulations.benchmark.result import Results, read_results, write_results
-from simulations.benchmark.run import Part, parts_of, run_parts
-from simulations.sweep.executors import executor_of
+from simulations.benchmark.result import Result, Results, read_results, write_results
+from simulations.benchmark.run import Part, parts_of, run_part, run_parts
+from simulations.benchmark.tuned import run_tuned, tuned_parts
+from simulations.sweep.executors import Executor, executor_of
 from simulations.workload.catalogue import TRACES
 
-RESULTS = "results.json"
+RESULTS: Final = "results.json"
+TUNED: Final = "tuned.json"
 
 
 def main() -> None:
@@ -25,20 +29,34 @@ def main() -> None:
     parser.add_argument("--scheduler", default="", help="address of a Dask scheduler instead")
     parser.add_argument("--output", type=Path, default=Path("docs/benchmark"), help="folder")
     parser.add_argument("--trace", action="append", choices=list(TRACES), help="only these traces")
-    parser.add_argument("--report-only", action="store_true", help="of the results in the folder")
+    parser.add_argument(
+        "--track",
+        choices=("default", "tuned", "all", "none"),
+        default="all",
+        help="what to run; the report is of what is in the folder (default all)",
+    )
     chosen = parser.parse_args()
     chosen.output.mkdir(parents=True, exist_ok=True)
-    path = chosen.output / RESULTS
-    if not chosen.report_only:
-        parts = parts_of(chosen.trace or list(TRACES))
-        write_results(_run(parts, workers=chosen.workers, scheduler=chosen.scheduler), path)
-    results = read_results(path)
-    write_readme(results, chosen.output)
-    write_page(results, chosen.output)
-    Console(stderr=True).print(f"wrote README.md, report.html and {RESULTS} in {chosen.output}")
+    traces = chosen.trace or list(TRACES)
+    executor = executor_of(workers=chosen.workers, scheduler=chosen.scheduler)
+    if chosen.track in {"default", "all"}:
+        results = _run("default track", parts_of(traces), executor, run_part)
+        write_results(results, chosen.output / RESULTS)
+    if chosen.track in {"tuned", "all"}:
+        results = _run("tuned track", tuned_parts(traces), executor, run_tuned)
+        write_results(results, chosen.output / TUNED)
+    report = read_results(chosen.output / RESULTS), read_results(chosen.output / TUNED)
+    write_readme(*report, chosen.output)
+    write_page(*report, chosen.output)
+    Console(stderr=True).print(f"wrote README.md and report.html in {chosen.output}")
 
 
-def _run(parts: list[Part], *, workers: int, scheduler: str) -> Results:
+def _run(
+    title: str,
+    parts: list[Part],
+    executor: Executor,
+    function: Callable[[Part], list[Result]],
+) -> Results:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -47,13 +65,12 @@ def _run(parts: list[Part], *, workers: int, scheduler: str) -> Results:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("benchmark", total=sum(part.weight for part in parts))
+        task = progress.add_task(title, total=sum(part.weight for part in parts))
 
         def done(part: Part) -> None:
-            progress.update(task, advance=part.weight, description=part.trace)
+            progress.update(task, advance=part.weight)
 
-        executor = executor_of(workers=workers, scheduler=scheduler)
-        return Results(runs=tuple(run_parts(parts, executor, done)))
+        return Results(runs=tuple(run_parts(parts, executor, done, function=function)))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from simulations.benchmark import protocol, tables
 from simulations.benchmark.cells import Cells, mean
 from simulations.benchmark.result import Results
 from simulations.benchmark.run import ORACLE
+from simulations.benchmark.tuned import at_budgets
 from simulations.report.charts import frontier_chart
 from simulations.report.html import Chart, Page, render
 from simulations.report.tables import Table
@@ -18,8 +19,14 @@ MOST_COST = 3.0
 """Dearer autoscalers would squeeze the others into a corner of the chart."""
 
 
-def write_page(results: Results, folder: Path) -> None:
-    """Write ``report.html`` and a chart per start-up."""
+def write_page(results: Results, tuned: Results, folder: Path) -> None:
+    """Write ``report.html`` and a chart per start-up.
+
+    Args:
+        results: Of the default track.
+        tuned: Of the tuned track.
+        folder: Exists.
+    """
     cells = Cells(results.runs)
     parts: list[Table | Chart] = []
     for profile in cells.profiles:
@@ -35,7 +42,7 @@ def write_page(results: Results, folder: Path) -> None:
         name = f"{profile.replace(' ', '-')}.png"
         (folder / name).write_bytes(_chart(cells, profile, "png"))
     parts += [tables.duels(cells, ours) for ours in tables.OURS]
-    parts.append(tables.gate(cells))
+    parts += [at_budgets(tuned, cells), tables.gate(cells)]
     for profile in cells.profiles:
         parts += [tables.sensitivity(cells, profile), tables.by_trace(cells, profile)]
     parts.append(tables.unstable(cells))

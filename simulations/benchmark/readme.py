@@ -11,6 +11,7 @@ from simulations.benchmark import protocol, tables
 from simulations.benchmark.cells import Cells
 from simulations.benchmark.compare import COST_ALLOWED, LEAST_DAYS
 from simulations.benchmark.result import Results
+from simulations.benchmark.tuned import RATIOS, at_budgets
 from simulations.report.tables import Table
 
 WIDTH: Final = 128
@@ -32,6 +33,13 @@ Traces won, traded (better at one of cost and lateness, worse at the other), tie
 paired bootstrap over the scored days (95 % of the draws; differences below 1 % of cost and 0.05
 points of lateness are ties). Traces with fewer than {days} scored days are left out. ~ marks an
 order that does not [hold](#orders-that-do-not-hold) when the world is a little different.
+"""
+
+TUNED: Final = """
+The same autoscalers with their utilisation to aim at ({ratios}) chosen per trace and in hindsight,
+for all alike: the cost at which at most so many requests are late, interpolated on the frontier;
+the geometric mean of the traces on which all of them can do it. In brackets, on how many of all
+traces each can.
 """
 
 GATE: Final = """
@@ -71,8 +79,14 @@ PROTOCOL: Final = """
 """
 
 
-def write_readme(results: Results, folder: Path) -> None:
-    """Write the page into a folder."""
+def write_readme(results: Results, tuned: Results, folder: Path) -> None:
+    """Write the page into a folder.
+
+    Args:
+        results: Of the default track.
+        tuned: Of the tuned track.
+        folder: Exists.
+    """
     cells = Cells(results.runs)
     profiles = cells.profiles
     sections = [
@@ -83,6 +97,9 @@ def write_readme(results: Results, folder: Path) -> None:
         "## Ours against each",
         _text(DUELS, days=LEAST_DAYS),
         *_shown(tables.duels(cells, ours) for ours in tables.OURS),
+        "## Tuned",
+        _text(TUNED, ratios=", ".join(f"{ratio:g}" for ratio in RATIOS)),
+        _markdown(at_budgets(tuned, cells)),
         "## Do no harm",
         _text(GATE, allowed=COST_ALLOWED),
         _markdown(tables.gate(cells)),

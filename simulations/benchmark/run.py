@@ -94,11 +94,10 @@ def run_part(part: Part) -> list[Result]:
     ]
     if part.variant == AS_IS:
         kinds += [_Kind(profile=profile, seed=0, variant=SLOW_START) for profile in PROFILES]
-    first_rate = prepared.load.expected[:1] / prepared.load.step_seconds
-    replicas = min(int(prepared.replicas_for(first_rate)[0]), FACTS.maximum)
+    replicas = starting_replicas(prepared)
     lanes = [
         Lane(
-            replicas=max(replicas, FACTS.minimum),
+            replicas=replicas,
             seed=kind.seed,
             start_up=kind.profile.start_up(kind.variant.start_up_ratio),
         )
@@ -131,6 +130,13 @@ def run_part(part: Part) -> list[Result]:
     ]
 
 
+def starting_replicas(prepared: Prepared) -> int:
+    """Return what serves the load at the beginning of a run."""
+    first_rate = prepared.load.expected[:1] / prepared.load.step_seconds
+    needed = int(prepared.replicas_for(first_rate)[0])
+    return min(max(needed, FACTS.minimum), FACTS.maximum)
+
+
 def autoscalers_of(prepared: Prepared, horizons: Sequence[float]) -> dict[str, LaneAutoscaler]:
     """Return all autoscalers by name, the oracle first.
 
@@ -154,7 +160,11 @@ def autoscalers_of(prepared: Prepared, horizons: Sequence[float]) -> dict[str, L
 
 
 def run_parts(
-    parts: Sequence[Part], executor: Executor, done: Callable[[Part], None] | None = None
+    parts: Sequence[Part],
+    executor: Executor,
+    done: Callable[[Part], None] | None = None,
+    *,
+    function: Callable[[Part], list[Result]] = run_part,
 ) -> Iterator[Result]:
     """Run parts where the executor says; yield results in the order of the parts.
 
@@ -162,8 +172,9 @@ def run_parts(
         parts: To run.
         executor: Where.
         done: Told about every finished part.
+        function: Runs one.
     """
-    for part, results in zip(parts, executor.map(run_part, parts), strict=True):
+    for part, results in zip(parts, executor.map(function, parts), strict=True):
         if done is not None:
             done(part)
         yield from results

@@ -39,9 +39,11 @@ def flyball_manifest(facts: ServiceFacts) -> tuple[dict[str, Any], list[Trigger]
     return manifest(FLYBALL, triggers, facts, pollingInterval=POLLING_INTERVAL), triggers
 
 
-def flyball_fast_manifest(facts: ServiceFacts) -> tuple[dict[str, Any], list[Trigger]]:
+def flyball_fast_manifest(
+    facts: ServiceFacts, *, target_ratio: float = FAST_TARGET_RATIO
+) -> tuple[dict[str, Any], list[Trigger]]:
     """Return the object of the preset, and its triggers."""
-    target = facts.requests_per_second * FAST_TARGET_RATIO
+    target = facts.requests_per_second * target_ratio
     drained = facts.requests_per_second * DRAIN_SECONDS
     triggers = [
         prometheus_trigger("sum(rate(http_requests_total[15s]))", target, FAST_RATE),

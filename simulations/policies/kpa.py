@@ -11,6 +11,7 @@ the activator, which keeps requests in front of the pods, is the plant's queue.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -34,11 +35,19 @@ class Kpa:
     Args:
         facts: Of the service.
         tick_seconds: Of its decisions and of its metric.
+        target_ratios: Utilisation to aim at in each lane; the service's in all when None.
     """
 
-    def __init__(self, facts: ServiceFacts, *, tick_seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        facts: ServiceFacts,
+        *,
+        tick_seconds: float = 5.0,
+        target_ratios: Sequence[float] | None = None,
+    ) -> None:
         self.tick_seconds = tick_seconds
-        self._target = facts.target_concurrency
+        ratios = [facts.target_ratio] if target_ratios is None else target_ratios
+        self._target = np.array(ratios) * facts.concurrency
         self._minimum, self._maximum = float(facts.minimum), float(facts.maximum)
         self._stable = max(1, round(STABLE_WINDOW_SECONDS / tick_seconds))
         self._panic = max(1, round(STABLE_WINDOW_SECONDS * PANIC_WINDOW_RATIO / tick_seconds))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from simulations.benchmark.cells import Cell, Cells
 from simulations.benchmark.compare import Outcome, best_of, compare, is_harmless
@@ -31,6 +32,7 @@ from simulations.benchmark.run import (
     run_parts,
 )
 from simulations.benchmark.sensitivity import Turn, turns
+from simulations.benchmark.tuned import TUNED, at_budgets, run_tuned, tuned_parts
 from simulations.sweep.executors import Processes, Serial
 from simulations.workload.catalogue import TRACES, load_trace
 from simulations.workload.trace import Trace
@@ -192,6 +194,11 @@ def test_rank_that_a_variant_turns_round_is_unstable():
     assert turns(Cells(runs), "fast") == [turned]
 
 
+def both(folder):
+    """Return the results of both tracks in a folder."""
+    return read_results(folder / "results.json"), read_results(folder / "tuned.json")
+
+
 SMALL = ("llm-conversation",)
 
 
@@ -202,13 +209,44 @@ def test_benchmark_is_the_same_however_it_is_run(tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         write_results(Results(runs=tuple(run_parts(parts, executor))), folder / "results.json")
-        write_readme(read_results(folder / "results.json"), folder)
-    for name in ("results.json", "README.md"):
+        tuned = run_parts(tuned_parts(SMALL), executor, function=run_tuned)
+        write_results(Results(runs=tuple(tuned)), folder / "tuned.json")
+        write_readme(*both(folder), folder)
+    for name in ("results.json", "tuned.json", "README.md"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     page = (tmp_path / "one" / "README.md").read_text()
     for title in ("perfect foresight", "Knative KPA", "Crane EHPA", "**Flyball, defaults**"):
         assert title in page
     assert all(f"### {profile.name} start-up\n" in page for profile in PROFILES)
+
+
+def test_cost_at_a_budget_is_read_off_the_frontier():
+    """Half way between 1.2 at 2 % and 1.4 at 0 % lies 1 %; who cannot keep a budget has no cost."""
+    names = ("hpa", "keda-rate", "flyball", "flyball-fast", "kpa")
+    cells = Cells([result([100.0], [0.0], policy="oracle")])
+    runs = [result([120.0], [20.0], policy=f"{name}@0.8") for name in names]
+    runs += [result([140.0], [0.0], policy=f"{name}@0.7") for name in names]
+    table = at_budgets(Results(runs=tuple(runs)), cells)
+    assert table.rows[0] == ("fast", "1.0%", "1", *["1.30 (1)"] * 5)
+    assert table.rows[1] == ("fast", "0.5%", "1", *["1.35 (1)"] * 5)
+
+    late = [*runs[:5], *runs[6:]]
+    table = at_budgets(Results(runs=tuple(late)), cells)
+    assert table.rows[0][2:4] == ("0", "nan (0)")
+
+
+def test_default_knob_of_the_tuned_track_is_the_default_track():
+    """Aiming at 70 % (75 % for the preset), both tracks give the same runs."""
+    part = Part(trace=SMALL[0], seeds=1)
+    default = {
+        (run.profile, run.policy): run for run in run_part(part) if run.variant == AS_IS.name
+    }
+    tuned = {(run.profile, run.policy): run for run in run_tuned(part)}
+    for profile in PROFILES:
+        for name in TUNED:
+            knob = 0.75 if name == "flyball-fast" else 0.7
+            swept = tuned[profile.name, f"{name}@{knob:g}"]
+            assert replace(swept, policy=name) == default[profile.name, name]
 
 
 def test_parts_hold_every_autoscaler_start_up_and_seed():
