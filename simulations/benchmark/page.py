@@ -39,8 +39,7 @@ def write_page(results: Results, tuned: Results, folder: Path) -> None:
                 + (", ".join(_dear(cells, profile)) or "none"),
             )
         )
-        name = f"{profile.replace(' ', '-')}.png"
-        (folder / name).write_bytes(_chart(cells, profile, "png"))
+        (folder / tables.chart_name(profile)).write_bytes(_chart(cells, profile, "png"))
     parts += [tables.duels(cells, ours) for ours in tables.OURS]
     parts += [at_budgets(tuned, cells), tables.gate(cells)]
     for profile in cells.profiles:

@@ -93,7 +93,7 @@ def write_readme(results: Results, tuned: Results, folder: Path) -> None:
         "# The standard benchmark",
         _text(INTRODUCTION, slo=protocol.WAITING.slo_seconds, budget=protocol.BUDGET),
         "## Overview",
-        *_shown(tables.overview(cells, profile) for profile in profiles),
+        *_overviews(cells),
         "## Ours against each",
         _text(DUELS, days=LEAST_DAYS),
         *_shown(tables.duels(cells, ours) for ours in tables.OURS),
@@ -113,6 +113,12 @@ def write_readme(results: Results, tuned: Results, folder: Path) -> None:
         _text(PROTOCOL, **protocol_facts(len(cells.traces))),
     ]
     (folder / "README.md").write_text("\n\n".join(sections) + "\n")
+
+
+def _overviews(cells: Cells) -> Iterable[str]:
+    for profile in cells.profiles:
+        yield from _shown([tables.overview(cells, profile)])
+        yield f"![Cost and lateness, {profile} start-up]({tables.chart_name(profile)})"
 
 
 def protocol_facts(traces: int) -> dict[str, float | str]:

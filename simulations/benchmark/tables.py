@@ -134,6 +134,11 @@ def by_trace(cells: Cells, profile: str) -> Table:
     )
 
 
+def chart_name(profile: str) -> str:
+    """Return the file of a start-up's chart."""
+    return f"{profile.replace(' ', '-')}.png"
+
+
 def percent(ratio: float) -> str:
     """Return a ratio in percent, two digits everywhere so that columns can be read down."""
     return f"{100 * ratio:.2f} %"
