@@ -18,8 +18,8 @@ from simulations.benchmark.tuned import run_tuned, tuned_parts
 from simulations.sweep.executors import Executor, executor_of
 from simulations.workload.catalogue import TRACES
 
-RESULTS: Final = "results.json"
-TUNED: Final = "tuned.json"
+RESULTS: Final = "results.json.gz"
+TUNED: Final = "tuned.json.gz"
 
 
 def main() -> None:

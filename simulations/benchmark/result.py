@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any, Final
 
@@ -119,12 +120,13 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_results(results: Results, path: Path) -> None:
-    """Write the runs as JSON, one a line."""
+    """Write the runs as gzipped JSON, one a line; equal runs give equal files."""
     head = msgspec.json.encode(msgspec.structs.replace(results, runs=())).decode()
     runs = ",\n".join(msgspec.json.encode(run).decode() for run in results.runs)
-    path.write_text(head.replace('"runs":[]', f'"runs":[\n{runs}\n]', 1) + "\n")
+    text = head.replace('"runs":[]', f'"runs":[\n{runs}\n]', 1) + "\n"
+    path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
 
 
 def read_results(path: Path) -> Results:
     """Return what was written."""
-    return msgspec.json.decode(path.read_bytes(), type=Results)
+    return msgspec.json.decode(gzip.decompress(path.read_bytes()), type=Results)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from msgspec.structs import replace
@@ -196,7 +198,7 @@ def test_rank_that_a_variant_turns_round_is_unstable():
 
 def both(folder):
     """Return the results of both tracks in a folder."""
-    return read_results(folder / "results.json"), read_results(folder / "tuned.json")
+    return read_results(folder / "results.json.gz"), read_results(folder / "tuned.json.gz")
 
 
 SMALL = ("llm-conversation",)
@@ -208,11 +210,11 @@ def test_benchmark_is_the_same_however_it_is_run(tmp_path):
     for name, executor in (("one", Serial()), ("two", Processes(2))):
         folder = tmp_path / name
         folder.mkdir()
-        write_results(Results(runs=tuple(run_parts(parts, executor))), folder / "results.json")
+        write_results(Results(runs=tuple(run_parts(parts, executor))), folder / "results.json.gz")
         tuned = run_parts(tuned_parts(SMALL), executor, function=run_tuned)
-        write_results(Results(runs=tuple(tuned)), folder / "tuned.json")
+        write_results(Results(runs=tuple(tuned)), folder / "tuned.json.gz")
         write_readme(*both(folder), folder)
-    for name in ("results.json", "tuned.json", "README.md"):
+    for name in ("results.json.gz", "tuned.json.gz", "README.md"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     page = (tmp_path / "one" / "README.md").read_text()
     for title in ("perfect foresight", "Knative KPA", "Crane EHPA", "**Flyball, defaults**"):
@@ -260,3 +262,11 @@ def test_parts_hold_every_autoscaler_start_up_and_seed():
         assert run.replica_hours >= run.seconds / 3600
         assert sum(day.late for day in run.days) == pytest.approx(run.late, abs=0.01)
     assert SERVICE.requests_per_second == 20.0
+
+
+def test_committed_page_is_made_from_the_committed_results(tmp_path):
+    """Nobody has touched the figures by hand, and the page's code has not moved on without it."""
+    folder = Path(__file__).parents[2] / "docs/benchmark"
+    write_readme(*both(folder), tmp_path)
+
+    assert (tmp_path / "README.md").read_text() == (folder / "README.md").read_text()
