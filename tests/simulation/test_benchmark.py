@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from distributed import LocalCluster
 from msgspec.structs import replace
 
 from simulations.benchmark.cells import Cell, Cells
@@ -35,7 +36,7 @@ from simulations.benchmark.run import (
 )
 from simulations.benchmark.sensitivity import Turn, turns
 from simulations.benchmark.tuned import TUNED, at_budgets, run_tuned, tuned_parts
-from simulations.sweep.executors import Processes, Serial
+from simulations.sweep.executors import DaskCluster, Processes, Serial
 from simulations.workload.catalogue import TRACES, load_trace
 from simulations.workload.trace import Trace
 
@@ -235,6 +236,20 @@ def test_cost_at_a_budget_is_read_off_the_frontier():
     late = [*runs[:5], *runs[6:]]
     table = at_budgets(Results(runs=tuple(late)), cells)
     assert table.rows[0][2:4] == ("0", "nan (0)")
+
+
+def test_dask_cluster_gives_identical_numbers():
+    """All parts of a trace, in both tracks, on a cluster of two workers and in one process."""
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        executor = DaskCluster(cluster.scheduler_address)
+        try:
+            for parts, function in ((parts_of(SMALL), run_part), (tuned_parts(SMALL), run_tuned)):
+                there = list(run_parts(parts, executor, function=function))
+                assert there == list(run_parts(parts, Serial(), function=function))
+        finally:
+            executor.close()
 
 
 def test_default_knob_of_the_tuned_track_is_the_default_track():
