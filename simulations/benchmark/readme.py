@@ -64,7 +64,8 @@ PROTOCOL: Final = """
   smoothed first.
 
 - Service: {mean:g} s exponential, {concurrency} at a time per replica, SLO {slo:g} s of waiting,
-  given up after {timeout:g} s. Bounds {minimum} to {maximum} replicas. Steps of {step:g} s.
+  given up after {timeout:g} s. Bounds {minimum} to {maximum} replicas; where a trace needs more
+  than that for a while, perfect foresight is late too. Steps of {step:g} s.
 
 - Start-up, median and 95th percentile: {profiles}.
 
