@@ -15,6 +15,7 @@ from simulations.benchmark.readme import write_readme
 from simulations.benchmark.result import Result, Results, read_results, write_results
 from simulations.benchmark.run import Part, parts_of, run_part, run_parts
 from simulations.benchmark.tuned import run_tuned, tuned_parts
+from simulations.errors import SimulationError
 from simulations.sweep.executors import Executor, executor_of
 from simulations.workload.catalogue import TRACES
 
@@ -36,6 +37,17 @@ def main() -> None:
         help="what to run; the report is of what is in the folder (default all)",
     )
     chosen = parser.parse_args()
+    tracks = {"all": {RESULTS, TUNED}, "default": {RESULTS}, "tuned": {TUNED}, "none": set()}
+    for name in sorted({RESULTS, TUNED} - tracks[chosen.track]):
+        if not (chosen.output / name).exists():
+            parser.error(f"{chosen.output / name} is not there; the report needs both tracks")
+    try:
+        _write(chosen)
+    except SimulationError as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
+
+
+def _write(chosen: argparse.Namespace) -> None:
     chosen.output.mkdir(parents=True, exist_ok=True)
     traces = chosen.trace or list(TRACES)
     executor = executor_of(workers=chosen.workers, scheduler=chosen.scheduler)

@@ -9,6 +9,7 @@ import pytest
 from distributed import LocalCluster
 from msgspec.structs import replace
 
+from simulations.benchmark.__main__ import main
 from simulations.benchmark.cells import Cell, Cells
 from simulations.benchmark.compare import Outcome, best_of, compare, is_harmless
 from simulations.benchmark.protocol import (
@@ -285,3 +286,15 @@ def test_committed_page_is_made_from_the_committed_results(tmp_path):
     write_readme(*both(folder), tmp_path)
 
     assert (tmp_path / "README.md").read_text() == (folder / "README.md").read_text()
+
+
+def test_command_says_which_track_is_missing(tmp_path, monkeypatch, capsys):
+    """A report needs both tracks; without one the command ends before anything is run."""
+    monkeypatch.setattr("sys.argv", ["benchmark", "--output", str(tmp_path), "--track", "tuned"])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert "results.json.gz is not there" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
