@@ -27,7 +27,7 @@ from autoscaler.controller.jobs.reconcile import KEY_PREFIX
 from autoscaler.controller.jobs.views import KIND as JOB_KIND
 from autoscaler.controller.lifecycle import Lifecycle
 from autoscaler.controller.objects import ScalingObjects, group_of, key_of
-from autoscaler.controller.reconcile import Reconciler
+from autoscaler.controller.reconcile import NextTurn, Reconciler
 from autoscaler.controller.reference_watches import ReferenceWatches
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.controller.snapshots import Snapshots
@@ -37,6 +37,7 @@ from autoscaler.controller.tracked import Tracked, TrackedItem, fingerprint
 from autoscaler.controller.triggers import TriggerBinder, uses_authentication
 from autoscaler.controller.views import explanation, explanation_text, summary
 from autoscaler.controller.watches import Watches
+from autoscaler.controller.workers import Workers
 from autoscaler.errors import ConfigError, KubeError
 from autoscaler.kube.autoscalers import Autoscaler
 from autoscaler.kube.cluster_reader import KubeClusterReader
@@ -54,10 +55,10 @@ from autoscaler.kube.resources import (
 from autoscaler.kube.store import Store
 from autoscaler.kube.transport import KubeClient
 from autoscaler.plugins import ScalerRegistry
-from autoscaler.runtime.clock import Clock, SystemClock, loop_seconds
+from autoscaler.runtime.clock import Clock, SystemClock
 from autoscaler.runtime.supervisor import Supervisor
 from autoscaler.runtime.throttle import ErrorThrottle
-from autoscaler.runtime.workqueue import QueueClosed, WorkQueue
+from autoscaler.runtime.workqueue import WorkQueue
 from autoscaler.sdk.http import HttpClient
 from autoscaler.sdk.scaler import SourceContext
 from autoscaler.telemetry.metrics import Metrics
@@ -68,8 +69,6 @@ QUICK_RETRY_SECONDS: Final = 0.2
 SLOW_RETRY_SECONDS: Final = 8.0
 """An API server that is back must not wait long for us: work goes on within two polls of a few
 seconds. What many failing objects ask of it is bounded by the connection's rate limit."""
-RETRY_AFTER_SECONDS_MAX: Final = 60.0
-"""Longest patience a ``Retry-After`` gets."""
 LAST_WORDS_SECONDS: Final = 3.0
 
 log = structlog.get_logger(__name__)
@@ -103,8 +102,15 @@ class Service:
         rng = rng or random.Random()  # noqa: S311 - jitter
         self._supervisor = Supervisor(grace_seconds=settings.grace_seconds)
         self._queue: WorkQueue[str] = WorkQueue()
-        self._throttle: ErrorThrottle[str] = ErrorThrottle(
-            rng, base_seconds=QUICK_RETRY_SECONDS, cap_seconds=SLOW_RETRY_SECONDS
+        self._workers = Workers(
+            self._queue,
+            self._reconcile,
+            throttle=ErrorThrottle(
+                rng, base_seconds=QUICK_RETRY_SECONDS, cap_seconds=SLOW_RETRY_SECONDS
+            ),
+            clock=clock,
+            metrics=metrics,
+            timeout_seconds=settings.reconcile_seconds,
         )
         self._http = HttpClient()
         self._discovery = Discovery(client)
@@ -150,7 +156,6 @@ class Service:
                 enqueue=self._queue.add,
             )
         )
-        self._not_before: dict[str, float] = {}
         self._missing: dict[Resource, str] = {}
         self._lag_seconds = 0.0
         self._listen()
@@ -381,68 +386,11 @@ class Service:
 
     async def _work(self) -> None:
         await self._snapshots.wait_settled()
-        while True:
-            try:
-                key = await self._queue.get()
-            except QueueClosed:
-                return
-            try:
-                if not self._must_wait(key):
-                    await self._reconcile(key)
-            finally:
-                self._queue.done(key)
-            # Most reconciles never wait; a thousand of them in a row must not hold up the polls.
-            await asyncio.sleep(0)
+        await self._workers.run()
 
-    async def _reconcile(self, key: str) -> None:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        outcome = "ok"
-        try:
-            async with asyncio.timeout(self.settings.reconcile_seconds):
-                turn = await self._reconciler_of(key).reconcile(key)
-            if turn.has_failed:
-                outcome = "refused"
-                self._queue.add_after(key, self._patience(key, turn.patience_seconds))
-            else:
-                self._throttle.succeeded(key)
-            if turn.loop_seconds is not None:
-                self._queue.add_after(key, turn.loop_seconds)
-            if turn.seconds is not None:
-                self._queue.add_after(key, loop_seconds(self._clock, turn.seconds))
-        except Exception as error:
-            # One object's failure must not end the worker, whatever it is.
-            outcome = getattr(error, "reason", type(error).__name__)
-            delay = self._patience(key, getattr(error, "retry_after_seconds", None))
-            self._queue.add_after(key, delay)
-            if isinstance(error, KubeError):
-                log.warning("reconcile_failed", object=key, error=str(error), retry_seconds=delay)
-            else:
-                log.exception("reconcile_failed", object=key, retry_seconds=delay)
-        self.metrics.reconciles.labels(outcome).observe(loop.time() - began)
-
-    def _patience(self, key: str, asked_seconds: float | None) -> float:
-        """Return when to try again after a failure; a wish of the API server is held to."""
-        now = asyncio.get_running_loop().time()
-        wish = min(asked_seconds or 0.0, RETRY_AFTER_SECONDS_MAX)
-        if wish:
-            self._not_before[key] = now + wish
-        return self._throttle.failed(key, now, at_least=wish)
-
-    def _must_wait(self, key: str) -> bool:
-        """Whether the API server asked for more patience; readings that arrive do not end it."""
-        until = self._not_before.get(key)
-        if until is None:
-            return False
-        left = until - asyncio.get_running_loop().time()
-        if left <= 0:
-            del self._not_before[key]
-            return False
-        self._queue.add_after(key, left)
-        return True
-
-    def _reconciler_of(self, key: str) -> Reconciler | JobController:
-        return self._jobs if key.startswith(KEY_PREFIX) else self._reconciler
+    async def _reconcile(self, key: str) -> NextTurn:
+        owner = self._jobs if key.startswith(KEY_PREFIX) else self._reconciler
+        return await owner.reconcile(key)
 
     async def _beat(self) -> None:
         """Measure how late timers are, and refresh the gauges."""
