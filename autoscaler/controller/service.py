@@ -20,6 +20,7 @@ from autoscaler.collect.source_loop import FetchReport
 from autoscaler.controller.act import Actor
 from autoscaler.controller.adoption import Adopter, Autoscalers
 from autoscaler.controller.announce import Announcer
+from autoscaler.controller.authentication_users import AuthenticationUsers
 from autoscaler.controller.binding import Binder
 from autoscaler.controller.claims import Claims
 from autoscaler.controller.jobs.controller import JobController, Shared
@@ -155,6 +156,14 @@ class Service:
                 settings=settings,
                 enqueue=self._queue.add,
             )
+        )
+        self._authentication_users = AuthenticationUsers(
+            client,
+            self._watches,
+            watch_keda=settings.watch_keda,
+            namespace=settings.namespace,
+            clock=clock,
+            rng=rng,
         )
         self._missing: dict[Resource, str] = {}
         self._lag_seconds = 0.0
@@ -312,6 +321,7 @@ class Service:
         add("events", self._recorder.run)
         add("statuses", self._statuses.run)
         add("job-statuses", self._jobs.statuses.run)
+        add("authentication-users", self._authentication_users.run)
         add("snapshots", self._snapshots.run)
         add("beat", self._beat)
         add("crd-check", self._check_crds)
@@ -338,8 +348,11 @@ class Service:
             self._queue.add(key)
 
     def _authentication_changed(
-        self, group: str, changed: str, _old: CustomObject | None, _new: CustomObject | None
+        self, group: str, changed: str, old: CustomObject | None, new: CustomObject | None
     ) -> None:
+        if old is not None and new is not None and fingerprint(old) == fingerprint(new):
+            # Only the names of its users, which are written by ourselves.
+            return
         namespace, _, name = changed.rpartition("/")
         self._jobs.authentication_changed(group, namespace, name)
         for key, tracked in self._reconciler.tracked.items():

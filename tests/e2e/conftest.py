@@ -62,6 +62,21 @@ async def objects(client: KubeClient, definitions: None) -> AsyncIterator[Object
 
 
 @pytest.fixture
+async def keda_definitions(client: KubeClient) -> AsyncIterator[None]:
+    """KEDA's kinds, shaped as ours; they are removed again."""
+    objects, names = Objects(client), []
+    for path in sorted(CRD_FOLDER.glob("*.yaml")):
+        body = yaml.safe_load(path.read_text().replace("flyball.dev", "keda.sh"))
+        names.append(body["metadata"]["name"])
+        await define(objects, body)
+    try:
+        yield
+    finally:
+        for name in names:
+            await objects.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", name)
+
+
+@pytest.fixture
 async def service_kubeconfig(
     request: pytest.FixtureRequest, cluster: Cluster, objects: Objects
 ) -> AsyncIterator[Path]:

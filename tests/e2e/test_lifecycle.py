@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import copy
-from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-import yaml
 
 from autoscaler.api.annotations import ADOPT, TRANSFER_OWNERSHIP
 from autoscaler.controller.lifecycle import FINALIZER
@@ -21,7 +19,6 @@ from autoscaler.controller.settings import ControllerSettings
 from autoscaler.errors import Conflict, NotFound
 from autoscaler.kube.autoscalers import AUTOSCALERS
 from autoscaler.kube.transport import KubeClient
-from tests.e2e.conftest import CRD_FOLDER
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.live import QUICK, account_of_the_service, running
 from tests.e2e.objects import FLYBALL, PAUSE_IMAGE, Objects, until
@@ -322,23 +319,6 @@ async def test_rotated_secret_is_noticed_by_its_watch(
     assert uris
     assert [uri for uri in uris if "keys" not in uri] == []
     assert [(e.verb, e.request_uri) for e in events if e.is_forbidden] == []
-
-
-@pytest.fixture
-async def keda_definitions(client: KubeClient) -> AsyncIterator[None]:
-    """KEDA's kinds, shaped as ours; they are removed again."""
-    objects, names = Objects(client), []
-    for path in sorted(CRD_FOLDER.glob("*.yaml")):
-        body = yaml.safe_load(path.read_text().replace("flyball.dev", "keda.sh"))
-        names.append(body["metadata"]["name"])
-        await objects.apply(body)
-        plural = body["spec"]["names"]["plural"]
-        await until("the kind is served", partial(is_served, client, "keda.sh", plural))
-    try:
-        yield
-    finally:
-        for name in names:
-            await objects.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", name)
 
 
 @pytest.mark.parametrize("service_kubeconfig", [["watch-keda"]], indirect=True, ids=[""])
