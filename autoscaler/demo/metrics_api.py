@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -29,15 +29,19 @@ class Usage(msgspec.Struct, frozen=True):
         return {"cpu": f"{self.cpu_milli}m", "memory": f"{self.memory_bytes // 1024}Ki"}
 
 
+PodUsage = Usage | Mapping[str, Usage]
+"""Of a whole pod, shared evenly by its containers; or of each container, by name."""
+
+
 class UsageReader(Protocol):
     """Knows what pods use; None for a pod without metrics yet."""
 
-    def __call__(self, pod: JsonObject) -> Usage | None:
-        """Return the pod's usage now."""
+    def __call__(self, pod: JsonObject) -> PodUsage | None:
+        """Return the pod's usage now; a container left out has no metrics yet."""
         ...
 
 
-def no_usage(pod: JsonObject) -> Usage | None:  # noqa: ARG001 - the protocol's shape
+def no_usage(pod: JsonObject) -> PodUsage | None:  # noqa: ARG001 - the protocol's shape
     """Know nothing."""
     return None
 
@@ -77,7 +81,8 @@ class MetricsApi:
         }
 
     def _entry(self, resource: Resource, owner: JsonObject) -> JsonObject | None:
-        used = self.usage(owner) if resource.kind == "PodMetrics" else self._node_usage(owner)
+        is_node = resource.kind == "NodeMetrics"
+        used = self._node_usage(owner) if is_node else self.usage(owner)
         if used is None:
             return None
         at = timestamp(self._registry.clock.now())
@@ -93,23 +98,24 @@ class MetricsApi:
             "timestamp": at,
             "window": WINDOW,
         }
-        if resource.kind == "NodeMetrics":
-            return {**entry, "usage": used.quantities()}
-        names = [one["name"] for one in at_path(owner, "spec", "containers") or ()]
-        share = Usage(used.cpu_milli // max(1, len(names)), used.memory_bytes // max(1, len(names)))
+        if is_node:
+            return {**entry, "usage": _whole(used).quantities()}
         return {
             **entry,
-            "containers": [{"name": name, "usage": share.quantities()} for name in names],
+            "containers": [
+                {"name": name, "usage": usage.quantities()}
+                for name, usage in _by_container(owner, used).items()
+            ],
         }
 
     def _node_usage(self, node: JsonObject) -> Usage:
         used = [
-            usage
+            _whole(usage)
             for item in self._registry.store.items("pods")
             if at_path(item.value, "spec", "nodeName") == node["metadata"]["name"]
             and (usage := self.usage(item.value)) is not None
         ]
-        return Usage(sum(u.cpu_milli for u in used), sum(u.memory_bytes for u in used))
+        return _sum(used)
 
     def external(self, segments: Sequence[str], _query: Mapping[str, str]) -> JsonObject | None:
         """Return an external metric's values, None when the path names none."""
@@ -133,3 +139,20 @@ class MetricsApi:
             "metadata": {},
             "items": [item],
         }
+
+
+def _by_container(pod: JsonObject, used: PodUsage) -> dict[str, Usage]:
+    names = [one["name"] for one in at_path(pod, "spec", "containers") or ()]
+    if not isinstance(used, Usage):
+        return {name: used[name] for name in names if name in used}
+    count = max(1, len(names))
+    return dict.fromkeys(names, Usage(used.cpu_milli // count, used.memory_bytes // count))
+
+
+def _whole(used: PodUsage) -> Usage:
+    return used if isinstance(used, Usage) else _sum(used.values())
+
+
+def _sum(used: Iterable[Usage]) -> Usage:
+    each = tuple(used)
+    return Usage(sum(u.cpu_milli for u in each), sum(u.memory_bytes for u in each))

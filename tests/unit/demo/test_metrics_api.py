@@ -52,6 +52,21 @@ async def test_usage_is_shown_per_container(cluster: EmbeddedCluster) -> None:
     assert item["containers"] == expected
 
 
+async def test_usage_may_be_given_per_container(cluster: EmbeddedCluster) -> None:
+    """Each container has its own; one that is not named has none, and a node's is the sum."""
+    cluster.metrics.usage = lambda _pod: {"side": Usage(900, 4096), "main": Usage(10, 1024)}
+    _, body = await read(cluster, f"{ROOT}/namespaces/default/pods/p")
+    assert body["containers"] == [
+        {"name": "main", "usage": {"cpu": "10m", "memory": "1Ki"}},
+        {"name": "side", "usage": {"cpu": "900m", "memory": "4Ki"}},
+    ]
+    _, node = await read(cluster, f"{ROOT}/nodes/n")
+    assert node["usage"] == {"cpu": "910m", "memory": "5Ki"}
+    cluster.metrics.usage = lambda _pod: {"side": Usage(900, 4096)}
+    _, body = await read(cluster, f"{ROOT}/namespaces/default/pods/p")
+    assert [one["name"] for one in body["containers"]] == ["side"]
+
+
 async def test_selector_leaves_other_pods_out(cluster: EmbeddedCluster) -> None:
     """Label selectors apply to the pods."""
     cluster.metrics.usage = lambda _pod: Usage(300, 0)
