@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from tests.e2e.controlplane.audit import AuditEvent
@@ -45,6 +45,26 @@ def granted(roles: Iterable[dict[str, Any]]) -> list[Right]:
         for resource in rule["resources"]
         for verb in rule["verbs"]
     ]
+
+
+def lessened(role: dict[str, Any], without: Collection[Right]) -> dict[str, Any]:
+    """Return a ClusterRole or Role that grants the same but for some rights.
+
+    Args:
+        role: The role; not modified.
+        without: As :func:`granted` would list them.
+
+    Returns:
+        The role with a rule for every resource.
+    """
+    rules = [
+        {**rule, "apiGroups": [group], "resources": [resource], "verbs": verbs}
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        if (verbs := [v for v in rule["verbs"] if Right(group, resource, v) not in without])
+    ]
+    return {**role, "rules": rules}
 
 
 def used(events: Iterable[AuditEvent]) -> set[Right]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 
 from autoscaler.kube.transport import KubeClient
 from tests.deploy.kustomize import BASE, Document, render
+from tests.deploy.rights import Right, lessened
 from tests.e2e.controlplane import ControlPlane
 from tests.e2e.objects import Objects, until
 
@@ -43,13 +45,18 @@ async def account_kubeconfig(plane: ControlPlane) -> Path:
     return await asyncio.to_thread(plane.account_kubeconfig, NAMESPACE, ACCOUNT)
 
 
-async def grant(objects: Objects, account: str, *components: str) -> None:
+async def grant(
+    objects: Objects, account: str, *components: str, without: Collection[Right] = ()
+) -> None:
     """Give an account in the objects' namespace the rights that the base gives to its own.
+
+    Asked again, it changes what was given before.
 
     Args:
         objects: With the rights to give some.
         account: Made if need be.
         components: Kustomize components whose rights come on top.
+        without: Rights of these roles that are left out.
     """
     space = objects.namespace
     documents = list(DOCUMENTS)
@@ -58,21 +65,35 @@ async def grant(objects: Objects, account: str, *components: str) -> None:
     await objects.apply(
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account}}
     )
-    for document in documents:
-        if document["kind"] not in ROLE_KINDS | BINDING_KINDS:
-            continue
-        body = copy.deepcopy(document)
-        if "namespace" in body["metadata"]:
-            body["metadata"]["namespace"] = space
-        if document["kind"] in BINDING_KINDS:
-            # Beside those of other tests, which bind the same roles.
-            body["metadata"]["name"] += f"-{space}"
-            body["subjects"] = [{"kind": "ServiceAccount", "name": account, "namespace": space}]
+    given = [_as_given(one, account, space, without) for one in documents if _is_right(one)]
+    for body in given:
         await objects.apply(body)
     user = f"system:serviceaccount:{space}:{account}"
-    roles = [document for document in documents if document["kind"] in ROLE_KINDS]
+    roles = [body for body in given if body["kind"] in ROLE_KINDS]
     known = partial(_has_rights, objects.client, roles, user, space)
     await until("the account has its rights", known)
+
+
+def _is_right(document: Document) -> bool:
+    return document["kind"] in ROLE_KINDS | BINDING_KINDS
+
+
+def _as_given(
+    document: Document, account: str, space: str, without: Collection[Right]
+) -> dict[str, Any]:
+    """Return a role or binding as an account gets it, beside those of other tests."""
+    body = copy.deepcopy(document)
+    metadata = body["metadata"]
+    if "namespace" in metadata:
+        metadata["namespace"] = space
+    else:
+        metadata["name"] += f"-{space}"
+    if body["kind"] in ROLE_KINDS:
+        return lessened(body, without) if without else body
+    if body["roleRef"]["kind"] == "ClusterRole":
+        body["roleRef"]["name"] += f"-{space}"
+    body["subjects"] = [{"kind": "ServiceAccount", "name": account, "namespace": space}]
+    return body
 
 
 async def _has_rights(client: KubeClient, roles: list[Document], user: str, space: str) -> bool:

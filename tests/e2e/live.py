@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from autoscaler.controller.service import Service
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.kube.transport import KubeClient
 from autoscaler.plugins import ScalerRegistry
+from tests.deploy.rights import Right
 from tests.e2e.controlplane import ControlPlane
-from tests.e2e.deployed import grant
+from tests.e2e.deployed import ACCOUNT, grant
 from tests.e2e.objects import Objects, until
 
 QUICK = ControllerSettings(
@@ -22,15 +23,21 @@ QUICK = ControllerSettings(
 
 
 async def account_of_the_service(
-    plane: ControlPlane, objects: Objects, *components: str
+    plane: ControlPlane, objects: Objects, *components: str, without: Collection[Right] = ()
 ) -> tuple[str, Path]:
     """Make a service account with the rights of ``deploy/kustomize/base`` and of some components.
+
+    Args:
+        plane: The control plane.
+        objects: Whose namespace it lives in.
+        components: Kustomize components.
+        without: Rights that are left out.
 
     Returns:
         The account's user name, and its kubeconfig.
     """
-    namespace, name = objects.namespace, "flyball"
-    await grant(objects, name, *components)
+    namespace, name = objects.namespace, ACCOUNT
+    await grant(objects, name, *components, without=without)
     kubeconfig = await asyncio.to_thread(plane.account_kubeconfig, namespace, name)
     return f"system:serviceaccount:{namespace}:{name}", kubeconfig
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.rights import Right, granted, refused, unused
+from tests.deploy.rights import Right, granted, lessened, refused, unused
 from tests.e2e.controlplane.audit import AuditEvent, ObjectRef
 
 
@@ -43,6 +43,28 @@ def test_rule_stands_for_every_combination() -> None:
     assert len(rights) == 4
     left = unused(rights, [asked("apps", "a", "get"), asked("apps", "b", "list")])
     assert left == [Right("apps", "a", "list"), Right("apps", "b", "get")]
+
+
+def test_role_can_lack_single_rights() -> None:
+    """Of a rule everything else stays, with its names; a resource without verbs is gone."""
+    names = {"resourceNames": ["one"]}
+    rules = [
+        {"apiGroups": [""], "resources": ["a", "b"], "verbs": ["get", "list"], **names},
+        {"apiGroups": ["*"], "resources": ["*/scale"], "verbs": ["get", "patch"]},
+    ]
+    role = {"kind": "ClusterRole", "rules": rules}
+    left_out = {Right("", "a", "get"), Right("", "a", "list"), Right("*", "*/scale", "patch")}
+    lesser = lessened(role, left_out)
+    assert set(granted([role])) - set(granted([lesser])) == left_out
+    assert set(granted([lesser])) < set(granted([role]))
+    assert lesser["rules"][0] == {
+        "apiGroups": [""],
+        "resources": ["b"],
+        "verbs": ["get", "list"],
+        **names,
+    }
+    assert lessened(role, ())["kind"] == "ClusterRole"
+    assert granted([lessened(role, ())]) == granted([role])
 
 
 def test_refused_request_is_named() -> None:
