@@ -57,37 +57,19 @@ def run(
 
     A stop takes no more work, finishes running reconciles within the grace period and closes.
     """
-    import asyncio
-
-    from autoscaler.errors import AutoscalerError, ConfigError
-    from autoscaler.settings import load_settings
-    from autoscaler.telemetry.logging import configure_logging
-
-    try:
-        settings = load_settings(
-            {
-                "kubernetes": {
-                    "kubeconfig": kubeconfig,
-                    "context": context,
-                    "server": server,
-                    "namespace": namespace,
-                    "watch_keda": _scope(annotated=watch_keda, everything=watch_keda_all),
-                },
-                "server": _address(listen),
-                "webhook": {"is_enabled": webhook_listen is not None or None}
-                | _address(webhook_listen),
-                "telemetry": {"log_level": log_level, "log_format": log_format},
-            },
-            file=config,
-        )
-    except ConfigError as error:
-        _end(error)
-    telemetry = settings.telemetry
-    configure_logging(level=telemetry.log_level, format_=telemetry.log_format)
-    try:
-        asyncio.run(serve(settings))
-    except AutoscalerError as error:
-        _end(error)
+    flags = {
+        "kubernetes": {
+            "kubeconfig": kubeconfig,
+            "context": context,
+            "server": server,
+            "namespace": namespace,
+            "watch_keda": _scope(annotated=watch_keda, everything=watch_keda_all),
+        },
+        "server": _address(listen),
+        "webhook": {"is_enabled": webhook_listen is not None or None} | _address(webhook_listen),
+        "telemetry": {"log_level": log_level, "log_format": log_format},
+    }
+    _start(flags, config)
 
 
 async def serve(settings: Settings) -> None:
@@ -164,6 +146,28 @@ async def connect(settings: Settings, metrics: Metrics, limits: TransportLimits)
         limits=limits,
         on_request=metrics.kube_requested,
     )
+
+
+def _start(flags: dict[str, Any], config: Path | None) -> None:
+    """Load the settings and serve until the end; one that is an error is told, with status 1.
+
+    Args:
+        flags: Settings given on the command line; None = not given.
+        config: Settings file.
+    """
+    import asyncio
+
+    from autoscaler.errors import AutoscalerError
+    from autoscaler.settings import load_settings
+    from autoscaler.telemetry.logging import configure_logging
+
+    try:
+        settings = load_settings(flags, file=config)
+        telemetry = settings.telemetry
+        configure_logging(level=telemetry.log_level, format_=telemetry.log_format)
+        asyncio.run(serve(settings))
+    except AutoscalerError as error:
+        _end(error)
 
 
 def _scope(*, annotated: bool, everything: bool) -> str | None:
