@@ -19,6 +19,7 @@ import structlog
 
 from autoscaler.collect.resolve import CLUSTER_KIND
 from autoscaler.controller.objects import WatchKeda
+from autoscaler.controller.settings import ControllerSettings
 from autoscaler.controller.watches import Watches
 from autoscaler.errors import Forbidden, Invalid, KubeError, NotFound
 from autoscaler.kube.codec import CustomObject
@@ -65,9 +66,9 @@ class AuthenticationUsers:
     Args:
         client: Connection.
         watches: The scaling objects and the authentications.
-        watch_keda: Which objects of ``keda.sh`` the service acts on.
-        namespace: The only one that is watched, None = all. The users of a cluster-wide
-            authentication are not all known then, and nothing is written about them.
+        settings: Which objects of ``keda.sh`` are acted on, and in which namespace. Where only one
+            is watched the users of a cluster-wide authentication are not all known, and nothing is
+            written about them.
         clock: For the request.
         rng: Jitter of repetitions.
         gather_seconds: How long changes are collected before they are written.
@@ -78,8 +79,7 @@ class AuthenticationUsers:
         client: KubeClient,
         watches: Watches,
         *,
-        watch_keda: WatchKeda,
-        namespace: str | None,
+        settings: ControllerSettings,
         clock: Clock,
         rng: random.Random,
         gather_seconds: float = GATHER_SECONDS,
@@ -88,15 +88,15 @@ class AuthenticationUsers:
         self._clock = clock
         self._gather_seconds = gather_seconds
         self._backoff = Backoff(rng, cap_seconds=RETRY_SECONDS_MAX)
-        self._groups = watch_keda.groups if watch_keda is WatchKeda.ALL else (FLYBALL_GROUP,)
+        is_alone = settings.watch_keda is WatchKeda.ALL
         self._users: dict[Authentication, dict[tuple[str, str], str]] = {}
         self._due: dict[Authentication, None] = {}
         self._pending = asyncio.Event()
         self._kinds = [TRIGGER_AUTHENTICATIONS]
-        if namespace is None:
+        if settings.namespace is None:
             self._kinds.append(CLUSTER_TRIGGER_AUTHENTICATIONS)
         self._stores: dict[Resource, Store[CustomObject]] = {}
-        for group in self._groups:
+        for group in settings.watch_keda.groups if is_alone else (FLYBALL_GROUP,):
             for kind in (SCALED_OBJECTS, SCALED_JOBS, *self._kinds):
                 resource = in_group(kind, group)
                 store = self._stores[resource] = watches.custom(resource)

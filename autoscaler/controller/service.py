@@ -58,7 +58,6 @@ from autoscaler.kube.transport import KubeClient
 from autoscaler.plugins import ScalerRegistry
 from autoscaler.runtime.clock import Clock, SystemClock
 from autoscaler.runtime.supervisor import Supervisor
-from autoscaler.runtime.throttle import ErrorThrottle
 from autoscaler.runtime.workqueue import WorkQueue
 from autoscaler.sdk.http import HttpClient
 from autoscaler.sdk.scaler import SourceContext
@@ -66,10 +65,6 @@ from autoscaler.telemetry.metrics import Metrics
 
 BEAT_SECONDS: Final = 1.0
 CRD_CHECK_SECONDS: Final = 10.0
-QUICK_RETRY_SECONDS: Final = 0.2
-SLOW_RETRY_SECONDS: Final = 8.0
-"""An API server that is back must not wait long for us: work goes on within two polls of a few
-seconds. What many failing objects ask of it is bounded by the connection's rate limit."""
 LAST_WORDS_SECONDS: Final = 3.0
 
 log = structlog.get_logger(__name__)
@@ -104,14 +99,7 @@ class Service:
         self._supervisor = Supervisor(grace_seconds=settings.grace_seconds)
         self._queue: WorkQueue[str] = WorkQueue()
         self._workers = Workers(
-            self._queue,
-            self._reconcile,
-            throttle=ErrorThrottle(
-                rng, base_seconds=QUICK_RETRY_SECONDS, cap_seconds=SLOW_RETRY_SECONDS
-            ),
-            clock=clock,
-            metrics=metrics,
-            timeout_seconds=settings.reconcile_seconds,
+            self._queue, self._reconcile, settings=settings, clock=clock, metrics=metrics, rng=rng
         )
         self._http = HttpClient()
         self._discovery = Discovery(client)
@@ -124,7 +112,6 @@ class Service:
         self._references = ReferenceWatches(
             client, self._entries, on_change=self._references_changed, rng=rng
         )
-        self._watches.workloads(DEPLOYMENTS)
         self._recorder = EventRecorder(client, clock)
         self._statuses = StatusWriter(
             client, self._objects, resource=SCALED_OBJECTS, clock=clock, rng=rng
@@ -158,12 +145,7 @@ class Service:
             )
         )
         self._authentication_users = AuthenticationUsers(
-            client,
-            self._watches,
-            watch_keda=settings.watch_keda,
-            namespace=settings.namespace,
-            clock=clock,
-            rng=rng,
+            client, self._watches, settings=settings, clock=clock, rng=rng
         )
         self._missing: dict[Resource, str] = {}
         self._lag_seconds = 0.0
@@ -310,6 +292,7 @@ class Service:
             for kind in (TRIGGER_AUTHENTICATIONS, CLUSTER_TRIGGER_AUTHENTICATIONS):
                 listener = partial(self._authentication_changed, group)
                 self._custom(kind, group).on_change(listener)
+        self._watches.workloads(DEPLOYMENTS)
         self._watches.on_workload(self._workload_changed)
         self._watches.autoscalers().on_change(self._autoscaler_changed)
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
 
 from autoscaler.controller.reconcile import NextTurn
+from autoscaler.controller.settings import ControllerSettings
 from autoscaler.errors import KubeError
 from autoscaler.runtime.clock import Clock, loop_seconds
 from autoscaler.runtime.throttle import ErrorThrottle
 from autoscaler.runtime.workqueue import QueueClosed, WorkQueue
 from autoscaler.telemetry.metrics import Metrics
 
+QUICK_RETRY_SECONDS: Final = 0.2
+SLOW_RETRY_SECONDS: Final = 8.0
+"""An API server that is back must not wait long for us: work goes on within two polls of a few
+seconds. What many failing objects ask of it is bounded by the connection's rate limit."""
 RETRY_AFTER_SECONDS_MAX: Final = 60.0
 """Longest patience a ``Retry-After`` gets."""
 
@@ -27,10 +33,10 @@ class Workers:
     Args:
         queue: Of keys.
         reconcile: Looks at one object and does what is needed; may raise anything.
-        throttle: Delays of keys that fail.
+        settings: How long a reconcile may take.
         clock: The time next turns are told in.
         metrics: Counts reconciles.
-        timeout_seconds: Longest a reconcile may take.
+        rng: Jitter of repetitions.
     """
 
     def __init__(
@@ -38,17 +44,19 @@ class Workers:
         queue: WorkQueue[str],
         reconcile: Callable[[str], Awaitable[NextTurn]],
         *,
-        throttle: ErrorThrottle[str],
+        settings: ControllerSettings,
         clock: Clock,
         metrics: Metrics,
-        timeout_seconds: float,
+        rng: random.Random,
     ) -> None:
         self._queue = queue
         self._reconcile = reconcile
-        self._throttle = throttle
+        self._throttle: ErrorThrottle[str] = ErrorThrottle(
+            rng, base_seconds=QUICK_RETRY_SECONDS, cap_seconds=SLOW_RETRY_SECONDS
+        )
         self._clock = clock
         self._metrics = metrics
-        self._timeout_seconds = timeout_seconds
+        self._settings = settings
         self._not_before: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -71,7 +79,7 @@ class Workers:
         began = loop.time()
         outcome = "ok"
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout(self._settings.reconcile_seconds):
                 turn = await self._reconcile(key)
             if turn.has_failed:
                 outcome = "refused"
