@@ -10,6 +10,7 @@ import pytest
 from autoscaler.controller import authentication_users
 from autoscaler.controller.objects import WatchKeda
 from autoscaler.controller.settings import ControllerSettings
+from autoscaler.demo.apierrors import ApiError
 from autoscaler.demo.cluster import EmbeddedCluster
 from autoscaler.demo.objects import JsonObject
 from tests.integration.test_bad_input import authentication, password
@@ -164,6 +165,33 @@ async def test_missing_right_delays_the_names_and_nothing_else() -> None:
             cluster.faults.permit(*WRITE)
             await world.until(lambda: users(world) == {"scaledobjects": "by-auth"}, 30)
             await world.until(lambda: users(world, "also") == {"scaledobjects": "by-also"}, 30)
+
+
+async def test_api_server_in_trouble_is_asked_again_until_the_names_are_written() -> None:
+    """Errors and lost connections delay the names; nothing has to change for the next attempt."""
+    async with EmbeddedCluster() as cluster, running(cluster=cluster) as world:
+        broken = ApiError(500, "InternalError", "etcd is away")
+        cluster.faults.fail_next(*WRITE, broken, times=3)
+        for name in ("auth", "also"):
+            authentication(world, name, **password("keys", "p"))
+            world.scale_on(f"by-{name}", pages(name))
+        await world.until(lambda: users(world) == {"scaledobjects": "by-auth"}, 30)
+        await world.until(lambda: users(world, "also") == {"scaledobjects": "by-also"}, 30)
+        # Three failures and two successes: no attempt more than needed.
+        assert written(world) == 5
+
+
+async def test_refused_names_are_not_sent_again() -> None:
+    """What the API server calls invalid stays so; the next change is another attempt."""
+    async with EmbeddedCluster() as cluster, running(cluster=cluster) as world:
+        cluster.faults.fail_next(*WRITE, ApiError(422, "Invalid", "status: no"))
+        authentication(world, "auth", **password("keys", "p"))
+        world.scale_on("web", pages("auth"))
+        await world.until(lambda: written(world) == 1)
+        await asyncio.sleep(QUIET_SECONDS)
+        assert (users(world), written(world)) == ({}, 1)
+        world.scale_on("api", pages("auth"))
+        await world.until(lambda: users(world) == {"scaledobjects": "api,web"})
 
 
 @pytest.mark.parametrize(("settings", "is_written"), [(ALL, True), (ANNOTATED, False)])
