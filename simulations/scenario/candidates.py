@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from simulations.errors import SimulationError
-from simulations.scenario.model import AutoscalerModel, ScenarioModel, TierModel
+from simulations.scenario.model import AutoscalerModel, ScenarioModel, TierModel, TriggerModel
 from simulations.scenario.read import (
     KINDS,
     Scenario,
@@ -76,6 +76,23 @@ def with_baseline(model: ScenarioModel, name: str) -> ScenarioModel:
     return _with(model, AutoscalerModel(baseline=name))
 
 
+def triggers_of(
+    manifest: Mapping[str, Any] | str, model: AutoscalerModel
+) -> dict[str, TriggerModel]:
+    """Return what the triggers of an object measure, of all the triggers a tier knows.
+
+    Args:
+        manifest: The object.
+        model: Of the tier.
+    """
+    spec = manifest.get("spec", {}) if isinstance(manifest, Mapping) else {}
+    written = spec.get("triggers", [])
+    keys = {str(index) for index, _ in enumerate(written)}
+    keys |= {trigger.get("name", "") for trigger in written}
+    known = {**model.further_triggers, **model.triggers}
+    return {key: value for key, value in known.items() if key in keys}
+
+
 def tested_tier(model: ScenarioModel) -> int:
     """Return the position of the tier under test: the only one that no baseline scales.
 
@@ -100,7 +117,8 @@ def _with(model: ScenarioModel, autoscaler: AutoscalerModel) -> ScenarioModel:
     tier = model.tiers[index]
     kept = tier.autoscaler
     if autoscaler.scaled_object is not None:
-        autoscaler = replace(autoscaler, triggers=kept.triggers, controller=kept.controller)
+        triggers = triggers_of(autoscaler.scaled_object, kept)
+        autoscaler = replace(autoscaler, triggers=triggers, controller=kept.controller)
     else:
         autoscaler = replace(autoscaler, options=_facts(tier))
     tiers = list(model.tiers)

@@ -44,6 +44,8 @@ class AutoscalerModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         hpa: An ``autoscaling/v2`` spec.
         baseline: Name of an autoscaler to compare with, such as ``kpa`` or ``static``.
         triggers: By trigger name or position (``"0"``); of an HPA by position.
+        further_triggers: By name: those of other objects that may be tried here (``compare``,
+            ``tune``) and that the tier's own does not have.
         options: Parameters of the baseline.
         controller: Whose loop runs a keda.sh object: ``keda`` (operator and HPA) or ``flyball``.
     """
@@ -52,6 +54,7 @@ class AutoscalerModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     hpa: dict[str, Any] | None = None
     baseline: str | None = None
     triggers: dict[str, TriggerModel] = {}
+    further_triggers: dict[str, TriggerModel] = {}
     options: dict[str, Any] = {}
     controller: str = ""
 

@@ -16,6 +16,7 @@ from simulations.policies.decided import DecidedAutoscaler
 from simulations.policies.vectorised.autoscaler import VectorisedAutoscaler
 from simulations.policies.vectorised.parameters import unsupported
 from simulations.scenario.model import TierModel
+from simulations.scenario.candidates import triggers_of
 from simulations.scenario.objects import subject_of_object
 from simulations.scenario.read import plant_of
 from simulations.score.frontier import Point
@@ -91,9 +92,8 @@ def evaluate(
 def decided_of(world: World, manifest: dict[str, Any]) -> DecidedAutoscaler:
     """Return what decides a manifest in the world."""
     model = world.tier.autoscaler
-    subject = subject_of_object(
-        manifest, model.triggers, world.tier.signals, controller=model.controller
-    )
+    triggers = triggers_of(manifest, model)
+    subject = subject_of_object(manifest, triggers, world.tier.signals, controller=model.controller)
     return subject.autoscaler()
 
 

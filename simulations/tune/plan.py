@@ -34,7 +34,7 @@ class Tuned(msgspec.Struct, frozen=True, kw_only=True):
         found: The search.
         knee: Of the frontier of all candidates.
         effects: Of each changed setting.
-        base: The object as written, on days not searched on.
+        base: The object to beat, on days not searched on.
         best: The tuned object there.
         base_run: Its first run there.
         best_run: Its first run there.
@@ -67,6 +67,7 @@ def tuned(
     scenario: Scenario,
     executor: Executor,
     *,
+    against: Mapping[str, Any] | None = None,
     budget: float | None = None,
     candidates: int = 2000,
     search_ratio: float = 0.6,
@@ -80,6 +81,7 @@ def tuned(
         raw: The object as written.
         scenario: Its tier under test is the world; what scales that tier there does not matter.
         executor: Where candidates run.
+        against: The object to beat; ``raw`` itself when None.
         budget: See :func:`simulations.tune.search.search`.
         candidates: How many to try.
         search_ratio: Share of the load to search on.
@@ -114,11 +116,17 @@ def tuned(
     )
     space = space_of(raw, keep_group=keep_group)
     found = search(
-        space, searched, executor, candidates=candidates, budget=budget, progress=progress
+        space,
+        searched,
+        executor,
+        candidates=candidates,
+        budget=budget,
+        against=against,
+        progress=progress,
     )
     changes, choice = effects(space, found, searched, executor)
     manifest = space.manifest(choice)
-    base, base_run = _exact(tested, dict(raw), "as written")
+    base, base_run = _exact(tested, dict(against or raw), "before")
     best, best_run = _exact(tested, manifest, "tuned")
     return Tuned(
         found=found,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -45,7 +45,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         tried: Every candidate with its cost and violations on the days searched.
         choices: Of each candidate.
-        base: The object as it is, on the days searched.
+        base: The object to beat, on the days searched.
         best: Position of the chosen candidate.
         budget: Violations it had to keep.
     """
@@ -69,6 +69,7 @@ def search(
     *,
     candidates: int,
     budget: float | None = None,
+    against: Mapping[str, Any] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Found:
@@ -79,7 +80,8 @@ def search(
         world: The days searched.
         executor: Where candidates run.
         candidates: How many to try, about.
-        budget: Allowed share of late requests; that of the object as it is when None.
+        budget: Allowed share of late requests; that of ``against`` when None.
+        against: The object to beat; the one that is tuned when None.
         seed: Of the search.
         progress: Told about candidates tried.
 
@@ -87,7 +89,7 @@ def search(
         SimulationError: Nothing tried keeps the budget.
     """
     random = np.random.default_rng([seed, 0x5455])
-    base = evaluate(world, [dict(space.raw)], executor)[0]
+    base = evaluate(world, [dict(against or space.raw)], executor)[0]
     allowed = base.violation_ratio if budget is None else budget
     choices: list[Choice] = [space.unchanged]
     seen = {space.unchanged}
