@@ -13,6 +13,7 @@ from simulations.scenario.model import AutoscalerModel, ScenarioModel, TierModel
 from simulations.scenario.read import (
     KINDS,
     Scenario,
+    object_of,
     read_model,
     read_scenario,
     read_yaml,
@@ -58,7 +59,7 @@ def candidates(
         if world is None:
             raise SimulationError("baselines need a world: say which with --scenario")
         model, trace, folder = world
-        found.append((name, scenario_of(with_baseline(model, name), trace, folder)))
+        found.append((name, scenario_of(with_baseline(model, name, folder), trace, folder)))
     return found
 
 
@@ -68,12 +69,12 @@ def with_object(model: ScenarioModel, raw: Mapping[str, Any]) -> ScenarioModel:
     Raises:
         SimulationError: There is no such tier, or several.
     """
-    return _with(model, AutoscalerModel(scaled_object=dict(raw)))
+    return _with(model, AutoscalerModel(scaled_object=dict(raw)), Path())
 
 
-def with_baseline(model: ScenarioModel, name: str) -> ScenarioModel:
+def with_baseline(model: ScenarioModel, name: str, folder: Path) -> ScenarioModel:
     """Return a scenario with its object replaced by a baseline of the same bounds."""
-    return _with(model, AutoscalerModel(baseline=name))
+    return _with(model, AutoscalerModel(baseline=name), folder)
 
 
 def triggers_of(
@@ -112,7 +113,7 @@ def tested_tier(model: ScenarioModel) -> int:
     return tested[0]
 
 
-def _with(model: ScenarioModel, autoscaler: AutoscalerModel) -> ScenarioModel:
+def _with(model: ScenarioModel, autoscaler: AutoscalerModel, folder: Path) -> ScenarioModel:
     index = tested_tier(model)
     tier = model.tiers[index]
     kept = tier.autoscaler
@@ -120,13 +121,13 @@ def _with(model: ScenarioModel, autoscaler: AutoscalerModel) -> ScenarioModel:
         triggers = triggers_of(autoscaler.scaled_object, kept)
         autoscaler = replace(autoscaler, triggers=triggers, controller=kept.controller)
     else:
-        autoscaler = replace(autoscaler, options=_facts(tier))
+        autoscaler = replace(autoscaler, options=_facts(tier, folder))
     tiers = list(model.tiers)
     tiers[index] = replace(tier, autoscaler=autoscaler)
     return replace(model, tiers=tuple(tiers))
 
 
-def _facts(tier: TierModel) -> dict[str, Any]:
+def _facts(tier: TierModel, folder: Path) -> dict[str, Any]:
     """Return what the operator of a baseline knows: the bounds, and the service as assumed now.
 
     Fixed here, so that a world in which the service is slower surprises baselines, too.
@@ -134,8 +135,7 @@ def _facts(tier: TierModel) -> dict[str, Any]:
     kept = tier.autoscaler
     if kept.baseline is not None:
         return kept.options
-    raw = kept.scaled_object
-    spec = raw.get("spec", {}) if isinstance(raw, Mapping) else kept.hpa or {}
+    spec = kept.hpa if kept.hpa is not None else object_of(kept, folder).get("spec", {})
     known = {
         "minimum": spec.get("minReplicaCount", spec.get("minReplicas")),
         "maximum": spec.get("maxReplicaCount", spec.get("maxReplicas")),

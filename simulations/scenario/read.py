@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from simulations.engine.exact import TierSpec, check_order
+from simulations.engine.exact import TierSpec, check_order, tick_steps
 from simulations.engine.view import Autoscaler
 from simulations.errors import SimulationError
 from simulations.plant.delays import quantile_seconds
@@ -126,7 +126,10 @@ def scenario_of(model: ScenarioModel, trace: Trace, folder: Path) -> Scenario:
             f"{trace.duration_seconds:g} s",
             field="score_from_seconds",
         )
-    check_order(scenario.tiers(scenario.load(0)))
+    specs = scenario.tiers(scenario.load(0))
+    check_order(specs)
+    for spec in specs:
+        tick_steps(spec.autoscaler.tick_seconds, model.step_seconds)
     return scenario
 
 
@@ -176,6 +179,20 @@ def signals_of(tier: TierModel) -> Sequence[Signal]:
     return (*tier.signals, *(item for item in standard_signals() if item.name not in own))
 
 
+def object_of(model: AutoscalerModel, folder: Path) -> dict[str, Any]:
+    """Return the ScaledObject of a tier, from its file if it is named by one.
+
+    Raises:
+        SimulationError: The file holds none.
+    """
+    raw: Any = model.scaled_object
+    if isinstance(raw, str):
+        raw = read_yaml(folder / raw)
+    if not isinstance(raw, dict):
+        raise SimulationError(f"{model.scaled_object} holds no object")
+    return raw
+
+
 def _subject(tier: TierModel, folder: Path) -> Subject | None:
     model = tier.autoscaler
     given = [kind for kind in KINDS if getattr(model, kind) is not None]
@@ -186,11 +203,7 @@ def _subject(tier: TierModel, folder: Path) -> Subject | None:
     if model.hpa is not None:
         return subject_of_hpa(model.hpa, model.triggers, tier.signals)
     if model.scaled_object is not None:
-        raw = model.scaled_object
-        if isinstance(raw, str):
-            raw = read_yaml(folder / raw)
-        if not isinstance(raw, dict):
-            raise SimulationError(f"{model.scaled_object} holds no object")
+        raw = object_of(model, folder)
         return subject_of_object(raw, model.triggers, tier.signals, controller=model.controller)
     name = model.baseline
     if name is not None and name not in {STATIC, ORACLE}:
