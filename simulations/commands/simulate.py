@@ -170,3 +170,73 @@ def _page(result: Result, failed: list[str]) -> Page:
         parts=(score_table(scores), *charts, elasticity_table(scores)),
         facts=facts,
     )
+
+
+@app.command()
+@with_errors
+def calibrate(
+    service_times: Annotated[
+        Path | None, typer.Option(help="CSV, column seconds: service time per request.")
+    ] = None,
+    service_histogram: Annotated[
+        Path | None, typer.Option(help="CSV, columns le and count: cumulative histogram instead.")
+    ] = None,
+    concurrency: Annotated[
+        int, typer.Option(min=0, help="Requests a replica serves at a time.")
+    ] = 0,
+    start_up: Annotated[
+        Path | None, typer.Option(help="CSV, column seconds: from the decision to Ready, per pod.")
+    ] = None,
+    lag: Annotated[
+        Path | None, typer.Option(help="CSV, column seconds: age of the metric when it was read.")
+    ] = None,
+) -> None:
+    """Fit the parameters of a tier from telemetry and print them as YAML.
+
+    What was not given is named in a comment: scenarios without it are refused, as results would
+    depend on a guess.
+    """
+    import msgspec
+    import numpy as np
+    import yaml
+
+    from simulations.errors import SimulationError
+    from simulations.plant import calibration
+    from simulations.workload.importers.tables import read_column
+
+    fitted: dict[str, Any] = {}
+    if service_times is not None or service_histogram is not None:
+        if not concurrency:
+            raise SimulationError(
+                "--concurrency is needed with service times: durations do not show it",
+                field="concurrency",
+            )
+        if service_histogram is not None:
+            service = calibration.fit_histogram(
+                read_column(service_histogram, "le").tolist(),
+                read_column(service_histogram, "count").tolist(),
+                concurrency=concurrency,
+            )
+        else:
+            assert service_times is not None
+            service = calibration.fit_service(
+                read_column(service_times, "seconds"),
+                concurrency=concurrency,
+                what=str(service_times),
+            )
+        fitted["service"] = msgspec.to_builtins(service)
+    if start_up is not None:
+        delay = calibration.fit_delay(read_column(start_up, "seconds"), what=str(start_up))
+        fitted["start_up"] = {"container": msgspec.to_builtins(delay)}
+    if lag is not None:
+        ages = read_column(lag, "seconds")
+        calibration.fit_delay(ages, what=str(lag))
+        fitted["lag_seconds"] = round(float(np.median(ages)), 3)
+    if not fitted:
+        raise SimulationError(
+            "give at least one of --service-times, --service-histogram, --start-up, --lag"
+        )
+    typer.echo(yaml.safe_dump(fitted, sort_keys=False), nl=False)
+    for name in ("service", "start_up", "lag_seconds"):
+        if name not in fitted:
+            typer.echo(f"# {name} is not known yet; a scenario without it is refused")

@@ -14,7 +14,7 @@ import numpy as np
 
 from simulations.errors import SimulationError
 from simulations.workload.importers.samples import trace_of_samples
-from simulations.workload.trace import Trace, Unit
+from simulations.workload.trace import Floats, Trace, Unit
 
 
 def read_csv(
@@ -36,13 +36,7 @@ def read_csv(
     Raises:
         SimulationError: The file cannot be read; names the line and the accepted form.
     """
-    try:
-        packed = path.read_bytes()
-        text = (gzip.decompress(packed) if path.suffix == ".gz" else packed).decode("utf-8-sig")
-        reader = csv.reader(io.StringIO(text, newline=""))
-        rows = [(reader.line_num, row) for row in reader]
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-        raise SimulationError(f"{path} cannot be read: {error}") from error
+    rows = _rows(path)
     if not rows:
         raise SimulationError(f"{path} is empty; expected a header {time_column},{value_column}")
     header = [name.strip() for name in rows[0][1]]
@@ -68,6 +62,46 @@ def read_csv(
         source=str(path),
         place=lambda position: f"line {lines[position]}",
     )
+
+
+def read_column(path: Path, column: str) -> Floats:
+    """Return one column of numbers of a CSV file, gzip'ed if its name ends in ``.gz``.
+
+    Args:
+        path: UTF-8 with a header line.
+        column: Name; ``+Inf`` is a number, as in the bounds of histograms.
+
+    Raises:
+        SimulationError: The file cannot be read; names the line.
+    """
+    rows = _rows(path)
+    header = [name.strip() for name in rows[0][1]] if rows else []
+    if column not in header:
+        raise SimulationError(f'{path}: no column "{column}" among {", ".join(header) or "none"}')
+    at = header.index(column)
+    values = []
+    for number, row in rows[1:]:
+        if not row:
+            continue
+        text = row[at].strip() if at < len(row) else ""
+        try:
+            values.append(float(text))
+        except ValueError:
+            raise SimulationError(
+                f'{path}, line {number}: {column} is "{text[:40]}", must be a number'
+            ) from None
+    return np.array(values, dtype=np.float64)
+
+
+def _rows(path: Path) -> list[tuple[int, list[str]]]:
+    """Return the lines of a CSV file with their numbers."""
+    try:
+        packed = path.read_bytes()
+        text = (gzip.decompress(packed) if path.suffix == ".gz" else packed).decode("utf-8-sig")
+        reader = csv.reader(io.StringIO(text, newline=""))
+        return [(reader.line_num, row) for row in reader]
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        raise SimulationError(f"{path} cannot be read: {error}") from error
 
 
 def read_parquet(
