@@ -86,7 +86,8 @@ def search(
         progress: Told about candidates tried.
 
     Raises:
-        SimulationError: Nothing tried keeps the budget.
+        SimulationError: Nothing tried keeps the budget, or nothing that does is cheaper than an
+            object to beat that keeps it, too.
     """
     random = np.random.default_rng([seed, 0x5455])
     base = evaluate(world, [dict(against or space.raw)], executor)[0]
@@ -106,20 +107,12 @@ def search(
         ]
         if progress is not None:
             progress(number + 1, ROUNDS)
-    within = [point for point in tried if point.violation_ratio <= MARGIN * allowed]
-    within = within or [point for point in tried if point.violation_ratio <= allowed]
-    if not within:
-        fewest = min(tried, key=lambda point: point.violation_ratio)
-        raise SimulationError(
-            f"none of {len(tried)} candidates keeps late requests at or below {allowed:.4%}; the "
-            f"fewest were {fewest.violation_ratio:.4%} at a cost of {fewest.cost:,.1f}",
-            field="budget",
-        )
+    best = _best(tried, base, allowed)
     return Found(
         tried=tuple(tried),
         choices=tuple(choices),
         base=base,
-        best=min(within).policy,
+        best=best.policy,
         budget=allowed,
     )
 
@@ -165,6 +158,33 @@ def effects(
     if check.violation_ratio > found.budget or check.cost > mine.cost * (1 + matters):
         return result, choice
     return result, final
+
+
+def _best(tried: list[Point], base: Point, allowed: float) -> Point:
+    """Return the cheapest candidate that keeps the budget, with a margin if that is cheaper, too.
+
+    Raises:
+        SimulationError: There is none, or the object to beat is as cheap.
+    """
+    within = [point for point in tried if point.violation_ratio <= allowed]
+    if not within:
+        fewest = min(tried, key=lambda point: point.violation_ratio)
+        raise SimulationError(
+            f"none of {len(tried)} candidates keeps late requests at or below {allowed:.4%}; the "
+            f"fewest were {fewest.violation_ratio:.4%} at a cost of {fewest.cost:,.1f}",
+            field="budget",
+        )
+    to_beat = base.cost if base.violation_ratio <= allowed else float("inf")
+    safe = [point for point in within if point.violation_ratio <= MARGIN * allowed]
+    for points in (safe, within):
+        if points and min(points).cost < to_beat:
+            return min(points)
+    raise SimulationError(
+        f"none of {len(tried)} candidates is cheaper than {base.cost:,.1f} and keeps late requests "
+        f"at or below {allowed:.4%}; the cheapest that does costs {min(within).cost:,.1f}. Allow "
+        "more with --budget, or try more --candidates",
+        field="budget",
+    )
 
 
 def _elite(tried: list[Point], allowed: float) -> list[Point]:

@@ -13,6 +13,7 @@ from simulations.scenario.read import read_model, scenario_of
 from simulations.sweep.executors import Serial
 from simulations.tune.evaluate import World, evaluate
 from simulations.tune.plan import tuned
+from simulations.tune.search import search
 from simulations.tune.space import space_of
 from simulations.workload.generators import Diurnal
 from simulations.workload.trace import Trace
@@ -46,6 +47,16 @@ def test_an_impossible_budget_is_said_to_be_one(world):
     scenario = scenario_of(*world, FOLDER)
     with pytest.raises(SimulationError, match="the fewest were"):
         tuned(KEDA, scenario, Serial(), budget=0.0, candidates=8, seeds=1)
+
+
+def test_nothing_cheaper_is_said_to_be_nothing(world):
+    """A candidate that costs more than the object to beat is no result."""
+    model, trace = world
+    space = space_of(KEDA)
+    tested = World(tier=model.tiers[0], trace=trace, step_seconds=5.0)
+    cheap = {**KEDA, "spec": {**KEDA["spec"], "maxReplicaCount": 2}}
+    with pytest.raises(SimulationError, match="is cheaper than"):
+        search(space, tested, Serial(), candidates=8, against=cheap, budget=1.0)
 
 
 def test_the_search_is_the_same_every_time(world):
