@@ -92,7 +92,7 @@ def decided_by(raw: Mapping[str, Any], triggers: Sequence[Trigger]) -> DecidedAu
         Watched(
             metric=spec.name,
             signal=trigger.signal,
-            clock=None if trigger.signal else _clock(scaler, spec.name),
+            clock=None if trigger.signal else clock_of(scaler, spec.name),
         )
         for trigger, scaler in zip(triggers, scalers, strict=True)
         for spec in scaler.metric_specs()
@@ -117,7 +117,7 @@ def _scaler(obj: ScaledObject, index: int, kind: str, metadata: Mapping[str, str
     return ScalerRegistry().create(kind, metadata, {}, {}, context)
 
 
-def _clock(scaler: Scaler, metric: str) -> Callable[[float], Reading]:
+def clock_of(scaler: Scaler, metric: str) -> Callable[[float], Reading]:
     """Return the reading of a cron trigger, which changes at full minutes only."""
     minute, reading = -1, Reading.of(metric, 0.0, 0.0)
 

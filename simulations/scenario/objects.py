@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -13,13 +13,14 @@ from autoscaler.api.parse import parse_object
 from autoscaler.api.policy import HPA_SYNC_PERIOD_SECONDS, TriggerMetrics, scaled_object_policy
 from autoscaler.api.scaledobject import ScaledObject
 from autoscaler.api.triggers import Trigger
-from autoscaler.core.model import HpaSettings, MetricSource, Policy, Reading
-from autoscaler.errors import AutoscalerError, ConfigError, TriggerConfigError
+from autoscaler.core.model import HpaSettings, MetricSource, Policy
+from autoscaler.errors import ConfigError, TriggerConfigError
 from autoscaler.plugins import ScalerRegistry
 from autoscaler.sdk.scaler import Scaler, TriggerContext
 from simulations.errors import SimulationError
 from simulations.plant.parameters import Signal, SignalKind
 from simulations.policies.decided import DecidedAutoscaler, Watched
+from simulations.policies.scaled_objects import clock_of
 from simulations.scenario.model import TriggerModel
 
 CLOCK: Final = "clock"
@@ -195,20 +196,10 @@ def _watch(
     watched = []
     for spec in trigger.specs:
         if chosen is None:
-            watched.append(Watched(metric=spec.name, clock=_clock(scaler, spec.name)))
+            watched.append(Watched(metric=spec.name, clock=clock_of(scaler, spec.name)))
         else:
             watched.append(_watched(spec.name, chosen, signals))
     return watched
-
-
-def _clock(scaler: Scaler, metric: str) -> Callable[[float], Reading]:
-    def read(at: float) -> Reading:
-        try:
-            return scaler.reading(metric, at, at)
-        except AutoscalerError as error:
-            return Reading.failed(metric, str(error), at)
-
-    return read
 
 
 def _watched(metric: str, chosen: TriggerModel, signals: Sequence[Signal]) -> Watched:

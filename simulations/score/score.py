@@ -286,7 +286,7 @@ def _worst(late: Floats, requests: Floats, step_seconds: float) -> float:
 def _waits(run: Run, requests: Floats, from_step: int) -> tuple[float, float]:
     """Return percentiles of the wait behind the backlog at the end of each request's step."""
     capacity = run.capacity[from_step:] / run.step_seconds
-    waits = np.full(len(capacity), run.plant.waiting.timeout_seconds)
+    waits = np.full(len(capacity), float(run.plant.waiting.timeout_seconds))
     np.divide(run.backlog[from_step:], capacity, out=waits, where=capacity > 0)
     waits = np.minimum(waits, run.plant.waiting.timeout_seconds)
     waits = np.where(run.backlog[from_step:] > 0, waits, 0.0)
