@@ -3,8 +3,8 @@
     python benchmarks/tuning.py [--candidates N] [--trace NAME]...
 
 Baseline: KEDA's defaults (`simulations/scenarios/web.yaml`) in the world of
-`simulations/scenarios/tuning-world.yaml`, each trace in its turn. Searched are the first 60 % of six
-days; both objects are then run on the rest, by exact replay.
+`simulations/scenarios/tuning-world.yaml`, each trace in its turn. Searched are the first 60 % of
+six days; both objects are then run on the rest, by exact replay.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def main() -> None:
             continue
         before, after = result.base, result.best
         print(
-            f"{name:<14}baseline {before.cost:8.1f} replica-hours, {before.violation_ratio:.3%} late"
+            f"{name:<14}baseline {before.cost:8.1f} replica-hours, "
+            f"{before.violation_ratio:.3%} late"
             f"   tuned {after.cost:8.1f}, {after.violation_ratio:.3%}   saved {result.saving:6.1%}"
             f"   ({time.perf_counter() - begin:.0f} s)",
             flush=True,
