@@ -33,9 +33,8 @@ from simulations.plant.parameters import (
     Termination,
     Waiting,
 )
+from simulations.policies.objects import Subject, TriggerModel, subject_of_object
 from simulations.policies.recorded import RecordedReplicas
-from simulations.scenario.model import TriggerModel
-from simulations.scenario.objects import Subject, subject_of_object
 from simulations.score.score import Score, score
 from simulations.workload.load import load_of
 from simulations.workload.trace import Trace, Unit
@@ -143,7 +142,7 @@ def backtest(
         progress: As in :func:`simulations.engine.exact.replay`.
 
     Raises:
-        SimulationError: See :func:`simulations.scenario.objects.subject_of_object`.
+        SimulationError: See :func:`simulations.policies.objects.subject_of_object`.
     """
     known = service or UNKNOWN_SERVICE
     names = {index: f"query-{index}" for index in recorded}

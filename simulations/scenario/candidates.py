@@ -9,7 +9,8 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from simulations.errors import SimulationError
-from simulations.scenario.model import AutoscalerModel, ScenarioModel, TierModel, TriggerModel
+from simulations.policies.objects import TriggerModel
+from simulations.scenario.model import AutoscalerModel, ScenarioModel, TierModel
 from simulations.scenario.read import (
     KINDS,
     Scenario,

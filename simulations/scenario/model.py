@@ -22,18 +22,7 @@ from simulations.plant.parameters import (
     Termination,
     Waiting,
 )
-
-
-class TriggerModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a trigger of the object measures.
-
-    Attributes:
-        signal: Name of a signal of the tier.
-        factor: The trigger's value per unit of the signal.
-    """
-
-    signal: str
-    factor: Positive = 1.0
+from simulations.policies.objects import TriggerModel
 
 
 class AutoscalerModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

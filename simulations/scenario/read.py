@@ -16,6 +16,7 @@ from simulations.plant.delays import quantile_seconds
 from simulations.plant.lateness import LatenessTable
 from simulations.plant.parameters import Plant, Signal
 from simulations.policies.catalogue import baseline
+from simulations.policies.objects import Subject, subject_of_hpa, subject_of_object
 from simulations.policies.one_lane import OneLane
 from simulations.policies.oracle import Oracle
 from simulations.policies.past import Past
@@ -23,7 +24,6 @@ from simulations.policies.service import ServiceFacts
 from simulations.policies.static import Static
 from simulations.policies.watching import standard_signals
 from simulations.scenario.model import AutoscalerModel, ScenarioModel, TierModel
-from simulations.scenario.objects import Subject, subject_of_hpa, subject_of_object
 from simulations.workload.load import Load, load_of
 from simulations.workload.model import build_trace, workload_of
 from simulations.workload.trace import Trace

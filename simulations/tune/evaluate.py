@@ -13,11 +13,11 @@ from simulations.engine.lanes import Group, Lane, run_lanes
 from simulations.plant import lane_tier
 from simulations.plant.lateness import LatenessTable
 from simulations.policies.decided import DecidedAutoscaler
+from simulations.policies.objects import subject_of_object
 from simulations.policies.vectorised.autoscaler import VectorisedAutoscaler
 from simulations.policies.vectorised.parameters import unsupported
 from simulations.scenario.candidates import triggers_of
 from simulations.scenario.model import TierModel
-from simulations.scenario.objects import subject_of_object
 from simulations.scenario.read import plant_of
 from simulations.score.frontier import Point
 from simulations.score.score import score

@@ -27,8 +27,7 @@ from simulations.plant.parameters import (
     Waiting,
 )
 from simulations.plant.tier import Tier
-from simulations.scenario.model import TriggerModel
-from simulations.scenario.objects import subject_of_object
+from simulations.policies.objects import TriggerModel, subject_of_object
 from simulations.workload.load import Load
 from tests.integration.test_restart import SETTINGS, STEP_SECONDS, Stage
 from tests.integration.test_source_faults import Misbehaving, metrics_api

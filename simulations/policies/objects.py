@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -13,15 +14,14 @@ from autoscaler.api.parse import parse_object
 from autoscaler.api.policy import HPA_SYNC_PERIOD_SECONDS, TriggerMetrics, scaled_object_policy
 from autoscaler.api.scaledobject import ScaledObject
 from autoscaler.api.triggers import Trigger
-from autoscaler.core.model import HpaSettings, MetricSource, Policy
+from autoscaler.core.model import HpaSettings, MetricSource, Policy, Reading
 from autoscaler.errors import ConfigError, TriggerConfigError
 from autoscaler.plugins import ScalerRegistry
 from autoscaler.sdk.scaler import Scaler, TriggerContext
 from simulations.errors import SimulationError
-from simulations.plant.parameters import Signal, SignalKind
+from simulations.plant.parameters import Positive, Signal, SignalKind
 from simulations.policies.decided import DecidedAutoscaler, Watched
-from simulations.policies.scaled_objects import clock_of
-from simulations.scenario.model import TriggerModel
+from simulations.policies.past import MINUTE_SECONDS
 
 CLOCK: Final = "clock"
 """Source key of triggers that follow from the time alone."""
@@ -30,6 +30,18 @@ STAND_IN: Final = "http://stand-in.invalid"
 """For parameters that a TriggerAuthentication or the environment would provide; nothing is read."""
 
 CONTROLLERS: Final = ("keda", "flyball")
+
+
+class TriggerModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a trigger of the object measures.
+
+    Attributes:
+        signal: Name of a signal of the tier.
+        factor: The trigger's value per unit of the signal.
+    """
+
+    signal: str
+    factor: Positive = 1.0
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,8 +154,14 @@ def subject_of_hpa(
     return Subject(policy=policy, watched=tuple(watched), tick_seconds=HPA_SYNC_PERIOD_SECONDS)
 
 
+@functools.cache
+def _registry() -> ScalerRegistry:
+    """Return the installed trigger types; finding them takes as long as hundreds of decisions."""
+    return ScalerRegistry()
+
+
 def _scalers(obj: ScaledObject) -> list[Scaler]:
-    registry = ScalerRegistry()
+    registry = _registry()
     scalers = []
     for index, trigger in enumerate(obj.spec.triggers):
         context = TriggerContext(
@@ -196,10 +214,23 @@ def _watch(
     watched = []
     for spec in trigger.specs:
         if chosen is None:
-            watched.append(Watched(metric=spec.name, clock=clock_of(scaler, spec.name)))
+            watched.append(Watched(metric=spec.name, clock=_clock(scaler, spec.name)))
         else:
             watched.append(_watched(spec.name, chosen, signals))
     return watched
+
+
+def _clock(scaler: Scaler, metric: str) -> Callable[[float], Reading]:
+    """Return the reading of a cron trigger, which changes at full minutes only."""
+    minute, reading = -1, Reading.of(metric, 0.0, 0.0)
+
+    def read(at: float) -> Reading:
+        nonlocal minute, reading
+        if int(at // MINUTE_SECONDS) != minute:
+            minute, reading = int(at // MINUTE_SECONDS), scaler.reading(metric, at, at)
+        return reading
+
+    return read
 
 
 def _watched(metric: str, chosen: TriggerModel, signals: Sequence[Signal]) -> Watched:
