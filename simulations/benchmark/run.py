@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -28,6 +28,7 @@ from simulations.benchmark.protocol import (
     prepare,
 )
 from simulations.benchmark.result import Result, result_of
+from simulations.engine.lane_totals import Totals
 from simulations.engine.lanes import Group, Lane, run_lanes
 from simulations.engine.view import LaneAutoscaler
 from simulations.plant.lateness import LatenessTable
@@ -106,15 +107,7 @@ def run_part(part: Part) -> list[Result]:
     autoscalers = autoscalers_of(
         prepared, [kind.profile.horizon(kind.variant.start_up_ratio) for kind in kinds]
     )
-    totals = run_lanes(
-        [Group(name=name, autoscaler=made, lanes=lanes) for name, made in autoscalers.items()],
-        prepared.load,
-        part.variant.plant,
-        prepared.signals,
-        seed=0,
-        lateness=prepared.table,
-        score_from_step=prepared.run_in_steps,
-    )
+    totals = side_by_side(part, prepared, autoscalers, lanes)
     return [
         result_of(
             group,
@@ -128,6 +121,24 @@ def run_part(part: Part) -> list[Result]:
         for group in totals
         for lane, kind in enumerate(kinds)
     ]
+
+
+def side_by_side(
+    part: Part,
+    prepared: Prepared,
+    autoscalers: Mapping[str, LaneAutoscaler],
+    lanes: Sequence[Lane],
+) -> list[Totals]:
+    """Run autoscalers under the load of a part, each on the same lanes."""
+    return run_lanes(
+        [Group(name=name, autoscaler=made, lanes=lanes) for name, made in autoscalers.items()],
+        prepared.load,
+        part.variant.plant,
+        prepared.signals,
+        seed=0,
+        lateness=prepared.table,
+        score_from_step=prepared.run_in_steps,
+    )
 
 
 def starting_replicas(prepared: Prepared) -> int:

@@ -15,9 +15,9 @@ import msgspec
 from simulations.benchmark.cells import Cells
 from simulations.benchmark.protocol import FACTS, PROFILES, prepare
 from simulations.benchmark.result import Result, Results, result_of
-from simulations.benchmark.run import ORACLE, Part, starting_replicas
+from simulations.benchmark.run import ORACLE, Part, side_by_side, starting_replicas
 from simulations.benchmark.tables import TITLES
-from simulations.engine.lanes import Group, Lane, run_lanes
+from simulations.engine.lanes import Lane
 from simulations.engine.view import LaneAutoscaler
 from simulations.policies.decided import DecidedAutoscaler
 from simulations.policies.flyball import flyball, flyball_fast_manifest
@@ -56,18 +56,8 @@ def run_tuned(part: Part) -> list[Result]:
     kinds = [(profile, ratio) for profile in PROFILES for ratio in RATIOS]
     replicas = starting_replicas(prepared)
     lanes = [Lane(replicas=replicas, seed=0, start_up=profile.start_up()) for profile, _ in kinds]
-    totals = run_lanes(
-        [
-            Group(name=name, autoscaler=made, lanes=lanes)
-            for name, made in _autoscalers([ratio for _, ratio in kinds]).items()
-        ],
-        prepared.load,
-        part.variant.plant,
-        prepared.signals,
-        seed=0,
-        lateness=prepared.table,
-        score_from_step=prepared.run_in_steps,
-    )
+    autoscalers = _autoscalers([ratio for _, ratio in kinds])
+    totals = side_by_side(part, prepared, autoscalers, lanes)
     return [
         result_of(
             group,

@@ -14,6 +14,7 @@ from simulations.scenario.model import AutoscalerModel, ScenarioModel, TierModel
 from simulations.scenario.read import (
     KINDS,
     Scenario,
+    checked,
     object_of,
     read_model,
     read_scenario,
@@ -55,12 +56,14 @@ def candidates(
         if world is None:
             raise SimulationError(f"{path} is a {OBJECT_KIND}: say in which world with --scenario")
         model, trace, folder = world
-        found.append((path.stem, scenario_of(with_object(model, raw), trace, folder)))
+        made = scenario_of(with_object(model, raw), trace, folder)
+        found.append((path.stem, checked(made)))
     for name in baselines:
         if world is None:
             raise SimulationError("baselines need a world: say which with --scenario")
         model, trace, folder = world
-        found.append((name, scenario_of(with_baseline(model, name, folder), trace, folder)))
+        made = scenario_of(with_baseline(model, name, folder), trace, folder)
+        found.append((name, checked(made)))
     return found
 
 

@@ -99,7 +99,22 @@ def read_scenario(path: Path, *, now: float) -> Scenario:
     """
     model = read_model(path)
     trace = build_trace(workload_of(model.workload), path.parent, now=now)
-    return scenario_of(model, trace, path.parent)
+    return checked(scenario_of(model, trace, path.parent))
+
+
+def checked(scenario: Scenario) -> Scenario:
+    """Return the scenario if it can run: tiers in order, ticks on its steps.
+
+    Done once where a scenario comes from, as it sets up every tier; runs find out by themselves.
+
+    Raises:
+        SimulationError: It cannot.
+    """
+    specs = scenario.tiers(scenario.load(0))
+    check_order(specs)
+    for spec in specs:
+        tick_steps(spec.autoscaler.tick_seconds, scenario.model.step_seconds)
+    return scenario
 
 
 def scenario_of(model: ScenarioModel, trace: Trace, folder: Path) -> Scenario:
@@ -126,10 +141,6 @@ def scenario_of(model: ScenarioModel, trace: Trace, folder: Path) -> Scenario:
             f"{trace.duration_seconds:g} s",
             field="score_from_seconds",
         )
-    specs = scenario.tiers(scenario.load(0))
-    check_order(specs)
-    for spec in specs:
-        tick_steps(spec.autoscaler.tick_seconds, model.step_seconds)
     return scenario
 
 

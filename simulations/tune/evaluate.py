@@ -10,6 +10,7 @@ import numpy as np
 
 from simulations.engine.exact import TierSpec, replay
 from simulations.engine.lanes import Group, Lane, run_lanes
+from simulations.engine.run import Run
 from simulations.plant import lane_tier
 from simulations.plant.lateness import LatenessTable
 from simulations.policies.decided import DecidedAutoscaler
@@ -22,7 +23,7 @@ from simulations.scenario.read import plant_of
 from simulations.score.frontier import Point
 from simulations.score.score import score
 from simulations.sweep.executors import Executor
-from simulations.workload.load import load_of
+from simulations.workload.load import Load, load_of
 from simulations.workload.trace import Trace
 
 LANES_PER_PART: Final = 1024
@@ -44,6 +45,15 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     step_seconds: float
     seeds: tuple[int, ...] = (0,)
     score_from_seconds: float = 0.0
+
+    @property
+    def from_step(self) -> int:
+        """Steps before it are warm-up."""
+        return round(self.score_from_seconds / self.step_seconds)
+
+    def load(self, seed: int) -> Load:
+        """Return the load of one run."""
+        return load_of(self.trace, step_seconds=self.step_seconds, seed=seed)
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,26 +107,30 @@ def decided_of(world: World, manifest: dict[str, Any]) -> DecidedAutoscaler:
     return subject.autoscaler()
 
 
+def replayed(world: World, decided: DecidedAutoscaler, load: Load, seed: int) -> Run:
+    """Return an exact run of the tier under test."""
+    spec = TierSpec(
+        name=world.tier.name,
+        plant=plant_of(world.tier),
+        autoscaler=decided,
+        signals=world.tier.signals,
+        replicas=world.tier.replicas,
+    )
+    return replay([spec], load, seed=seed)[world.tier.name]
+
+
 def _run(part: _Part) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """Return cost and violation ratio per manifest."""
     world = part.world
-    load = load_of(world.trace, step_seconds=world.step_seconds, seed=part.seed)
+    load, from_step = world.load(part.seed), world.from_step
     plant = plant_of(world.tier)
-    from_step = round(world.score_from_seconds / world.step_seconds)
     table = LatenessTable(plant.service, plant.waiting, step_seconds=world.step_seconds)
     decided = [decided_of(world, manifest) for manifest in part.manifests]
     result = np.zeros((len(decided), 2))
     by_tick: dict[float, list[int]] = {}
     for index, one in enumerate(decided):
         if lane_tier.unsupported(plant) or unsupported(one):
-            spec = TierSpec(
-                name=world.tier.name,
-                plant=plant,
-                autoscaler=one,
-                signals=world.tier.signals,
-                replicas=world.tier.replicas,
-            )
-            run = replay([spec], load, seed=part.seed)[world.tier.name]
+            run = replayed(world, one, load, part.seed)
             scored = score(run, from_step=from_step, table=table)
             result[index] = scored.cost, scored.violation_ratio
         else:

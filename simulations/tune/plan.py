@@ -8,19 +8,17 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from simulations.engine.exact import TierSpec, replay
 from simulations.engine.run import Run
 from simulations.errors import SimulationError
 from simulations.scenario.candidates import tested_tier
-from simulations.scenario.read import Scenario, plant_of
+from simulations.scenario.read import Scenario
 from simulations.score.frontier import Point, knee
 from simulations.score.score import Score, mean_score, score
 from simulations.sweep.executors import Executor
-from simulations.tune.evaluate import World, decided_of
+from simulations.tune.evaluate import World, decided_of, replayed
 from simulations.tune.search import Effect, Found, effects, search
 from simulations.tune.space import space_of
 from simulations.workload import compose
-from simulations.workload.load import load_of
 
 DAY_SECONDS: Final = 86_400.0
 STARTS_SECONDS: Final = 900.0
@@ -92,28 +90,7 @@ def tuned(
     Raises:
         SimulationError: The tier stands behind others, or nothing keeps the budget.
     """
-    tier = scenario.model.tiers[tested_tier(scenario.model)]
-    if tier.upstream:
-        raise SimulationError(
-            f"tier {tier.name} gets its load from {tier.upstream}; tune needs a tier that gets the "
-            "workload itself",
-            field="tiers",
-        )
-    trace = scenario.trace
-    edge = search_ratio * trace.duration_seconds
-    searched = World(
-        tier=tier,
-        trace=compose.cut(trace, from_seconds=0, duration_seconds=edge),
-        step_seconds=scenario.model.step_seconds,
-        seeds=tuple(range(seeds)),
-        score_from_seconds=max(scenario.model.score_from_seconds, STARTS_SECONDS),
-    )
-    tested = msgspec.structs.replace(
-        searched,
-        trace=compose.cut(trace, from_seconds=searched.trace.duration_seconds),
-        seeds=tuple(range(100, 100 + seeds)),
-        score_from_seconds=STARTS_SECONDS,
-    )
+    searched, tested = _worlds(scenario, search_ratio, seeds)
     space = space_of(raw, keep_group=keep_group)
     found = search(
         space,
@@ -137,25 +114,44 @@ def tuned(
         base_run=base_run,
         best_run=best_run,
         yaml=yaml.safe_dump(manifest, sort_keys=False),
-        source=trace.source or trace.name,
+        source=scenario.trace.source or scenario.trace.name,
         searched_days=searched.trace.duration_seconds / DAY_SECONDS,
         tested_days=tested.trace.duration_seconds / DAY_SECONDS,
     )
+
+
+def _worlds(scenario: Scenario, search_ratio: float, seeds: int) -> tuple[World, World]:
+    """Return the days to search on and those to test on, with other seeds."""
+    tier = scenario.model.tiers[tested_tier(scenario.model)]
+    if tier.upstream:
+        raise SimulationError(
+            f"tier {tier.name} gets its load from {tier.upstream}; tune needs a tier that gets the "
+            "workload itself",
+            field="tiers",
+        )
+    trace = scenario.trace
+    edge = search_ratio * trace.duration_seconds
+    searched = World(
+        tier=tier,
+        trace=compose.cut(trace, from_seconds=0, duration_seconds=edge),
+        step_seconds=scenario.model.step_seconds,
+        seeds=tuple(range(seeds)),
+        score_from_seconds=max(scenario.model.score_from_seconds, STARTS_SECONDS),
+    )
+    tested = msgspec.structs.replace(
+        searched,
+        trace=compose.cut(trace, from_seconds=searched.trace.duration_seconds),
+        seeds=tuple(range(100, 100 + seeds)),
+        score_from_seconds=STARTS_SECONDS,
+    )
+    return searched, tested
 
 
 def _exact(world: World, manifest: dict[str, Any], name: str) -> tuple[Score, Run]:
     """Return the mean score of a manifest on the decision code itself, and its first run."""
     scores, runs = [], []
     for seed in world.seeds:
-        load = load_of(world.trace, step_seconds=world.step_seconds, seed=seed)
-        spec = TierSpec(
-            name=name,
-            plant=plant_of(world.tier),
-            autoscaler=decided_of(world, manifest),
-            signals=world.tier.signals,
-            replicas=world.tier.replicas,
-        )
-        run = replay([spec], load, seed=seed)[name]
+        run = replayed(world, decided_of(world, manifest), world.load(seed), seed)
         runs.append(run)
-        scores.append(score(run, from_step=round(world.score_from_seconds / world.step_seconds)))
+        scores.append(score(run, from_step=world.from_step, name=name))
     return mean_score(scores), runs[0]

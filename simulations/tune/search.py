@@ -135,10 +135,10 @@ def effects(
     choice = found.choices[found.best]
     changed = [index for index, value in enumerate(choice) if value is not None]
     without = [_without(choice, index) for index in changed]
-    points = evaluate(world, [space.manifest(one) for one in [choice, *without]], executor)
-    mine = points[0]
+    points = evaluate(world, [space.manifest(one) for one in without], executor) if without else []
+    mine = found.chosen
     kept, result = list(choice), []
-    for index, point in zip(changed, points[1:], strict=True):
+    for index, point in zip(changed, points, strict=True):
         setting = space.settings[index]
         same_cost = abs(point.cost / mine.cost - 1) < matters
         if same_cost and point.violation_ratio <= mine.violation_ratio:
@@ -154,6 +154,8 @@ def effects(
             )
         )
     final = tuple(kept)
+    if final == choice:
+        return result, choice
     check = evaluate(world, [space.manifest(final)], executor)[0]
     if check.violation_ratio > found.budget or check.cost > mine.cost * (1 + matters):
         return result, choice
