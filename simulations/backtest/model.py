@@ -9,6 +9,7 @@ import msgspec
 from simulations.errors import SimulationError
 from simulations.plant.parameters import (
     NotNegative,
+    Plant,
     Prices,
     Service,
     StartUp,
@@ -36,6 +37,17 @@ class ServiceModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     termination: Termination = Termination()
     prices: Prices = Prices()
     lag_seconds: NotNegative = 0.0
+
+    @property
+    def plant(self) -> Plant:
+        """What a tier of the simulator is made of."""
+        return Plant(
+            service=self.service,
+            start_up=self.start_up,
+            waiting=self.waiting,
+            termination=self.termination,
+            prices=self.prices,
+        )
 
 
 def read_service(path: Path) -> ServiceModel:

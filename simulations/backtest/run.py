@@ -25,7 +25,6 @@ from simulations.engine.run import Run
 from simulations.errors import SimulationError
 from simulations.plant.parameters import (
     Delay,
-    Plant,
     Service,
     Signal,
     SignalKind,
@@ -49,7 +48,7 @@ UNKNOWN_SERVICE: Final = ServiceModel(
 """Stands in where the service is not known; nothing that depends on it is reported."""
 
 LONGEST_STEP_SECONDS: Final = 15.0
-RATE: Final = re.compile(r"\b(?:i?rate|increase|irate)\s*\(")
+RATE: Final = re.compile(r"\b(?:i?rate|increase)\s*\(")
 POLICY, ACTUAL = "policy", "actual"
 
 
@@ -158,16 +157,9 @@ def backtest(
         msgspec.structs.replace(arrivals, unit=Unit.PER_SECOND), step_seconds=step, seed=0
     )
     start = _first_replicas(replicas, subject)
-    plant = Plant(
-        service=known.service,
-        start_up=known.start_up,
-        waiting=known.waiting,
-        termination=known.termination,
-        prices=known.prices,
-    )
     spec = TierSpec(
         name=POLICY,
-        plant=plant,
+        plant=known.plant,
         autoscaler=subject.autoscaler(),
         signals=(),
         recorded={names[index]: trace for index, trace in recorded.items()},
@@ -178,7 +170,7 @@ def backtest(
     actual = None
     if replicas is not None:
         # Recorded replicas are ready ones: their start-up lies behind them.
-        at_once = msgspec.structs.replace(plant, start_up=AT_ONCE)
+        at_once = msgspec.structs.replace(known.plant, start_up=AT_ONCE)
         past = TierSpec(
             name=ACTUAL,
             plant=at_once,

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from simulations.commands.running import (
     criteria_of,
-    finish,
+    deliver,
     now,
     object_of,
     seconds_of,
     with_errors,
-    write_report,
 )
 from simulations.commands.simulate import FailOn, Json, Junit, Output
 
@@ -26,6 +25,10 @@ if TYPE_CHECKING:
     from simulations.score.criteria import Criterion
     from simulations.workload.importers.prometheus import Access
     from simulations.workload.trace import Trace
+
+UNKNOWN: Final = (
+    "The service is not known (--service), so pods serve at once and late requests mean nothing."
+)
 
 
 @with_errors
@@ -75,13 +78,11 @@ def backtest(
     from simulations.backtest.model import read_service
     from simulations.backtest.run import backtest as run_backtest
     from simulations.backtest.run import queries_of
-    from simulations.report.console import progress, show
-    from simulations.report.exports import to_json
+    from simulations.report.console import progress
     from simulations.report.tables import score_table
-    from simulations.score.criteria import failures
     from simulations.workload.importers.prometheus import Access
 
-    console, errors = Console(), Console(stderr=True)
+    errors = Console(stderr=True)
     criteria = criteria_of(fail_on or [])
     raw = object_of(manifest)
     known = None if service is None else read_service(service)
@@ -121,29 +122,22 @@ def backtest(
         )
     name = raw["metadata"]["name"]
     tables = [score_table(result.scores, title=f"Backtest of {name}"), _days(result)]
-    failed = failures(criteria, result.scores[0])
-    document = to_json(
-        result.scores,
-        failed,
+    deliver(
+        f"backtest-{name}",
+        tables=tables,
+        scores=result.scores,
+        judged=result.scores[:1],
+        criteria=criteria,
+        page=lambda failed: _page(result, name, tables, failed, access.url),
+        files=_files(result),
+        remark="" if result.knows_service else UNKNOWN,
+        output=output,
+        junit=junit,
+        json=json,
         object=name,
         from_at=result.policy.start_at,
         knows_service=result.knows_service,
     )
-    if json:
-        typer.echo(document.decode(), nl=False)
-    else:
-        for table in tables:
-            show(console, table)
-        if not result.knows_service:
-            errors.print(
-                "The service is not known (--service), so pods serve at once and late requests "
-                "mean nothing."
-            )
-    folder = output or Path("flyball-reports") / f"backtest-{name}"
-    path = write_report(folder, _page(result, name, tables, failed, access.url), _files(result))
-    (folder / "result.json").write_bytes(document)
-    typer.echo(f"report: {path}", err=True)
-    finish(result.scores[:1], criteria, junit=junit, suite=f"backtest-{name}")
 
 
 def _check_needless_of_service(criteria: list[Criterion]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from simulations.commands.running import criteria_of, finish, now, with_errors, write_report
+from simulations.commands.running import criteria_of, deliver, now, with_errors
 from simulations.commands.simulate import FailOn, Json, Junit, Output, Scheduler, Seeds, Workers
 
 if TYPE_CHECKING:
@@ -51,15 +51,13 @@ def compare(
     from rich.console import Console
 
     from simulations.report.comparison import certainty_table
-    from simulations.report.console import progress, show
-    from simulations.report.exports import to_json
+    from simulations.report.console import progress
     from simulations.report.tables import score_table
     from simulations.scenario.candidates import candidates
-    from simulations.score.criteria import failures
     from simulations.sweep.executors import executor_of
     from simulations.sweep.scenarios import run_scenario
 
-    console, errors = Console(), Console(stderr=True)
+    errors = Console(stderr=True)
     criteria = criteria_of(fail_on or [])
     names = [name.strip() for name in baselines.split(",") if name.strip()]
     compared = candidates(files, scenario=scenario, baselines=names, now=now())
@@ -74,17 +72,17 @@ def compare(
     if sensitivity and len(scores) > 1:
         with progress(errors, "checking the ranking in other worlds") as tell:
             tables.append(_sensitivity(results, executor, seeds, tell))
-    failed = [sentence for score in scores for sentence in failures(criteria, score)]
-    document = to_json(scores, failed, command="compare")
-    if json:
-        typer.echo(document.decode(), nl=False)
-    else:
-        for table in tables:
-            show(console, table)
-    folder = output or Path("flyball-reports") / "compare"
-    path = write_report(folder, _page(results, scores, tables, failed), {"result.json": document})
-    typer.echo(f"report: {path}", err=True)
-    finish(scores, criteria, junit=junit, suite="compare")
+    deliver(
+        "compare",
+        tables=tables,
+        scores=scores,
+        criteria=criteria,
+        page=lambda failed: _page(results, scores, tables, failed),
+        output=output,
+        junit=junit,
+        json=json,
+        command="compare",
+    )
 
 
 def _named(name: str, result: Result) -> Score:

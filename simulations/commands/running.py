@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from simulations.report.html import Page
+    from simulations.report.tables import Table
     from simulations.score.criteria import Criterion
     from simulations.score.score import Score
 
@@ -65,28 +66,70 @@ def criteria_of(texts: Sequence[str]) -> list[Criterion]:
     return [parse_criterion(text) for text in texts]
 
 
-def write_report(folder: Path, page: Page, files: Mapping[str, bytes]) -> Path:
-    """Write a report and the files that go with it; return the path of the page."""
-    from simulations.report.html import render
-
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "report.html"
-    path.write_text(render(page), encoding="utf-8")
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    return path
-
-
-def finish(
-    scores: Sequence[Score], criteria: Sequence[Criterion], *, junit: Path | None, suite: str
+def deliver(
+    name: str,
+    *,
+    tables: Sequence[Table],
+    scores: Sequence[Score],
+    criteria: Sequence[Criterion],
+    page: Callable[[list[str]], Page],
+    output: Path | None,
+    junit: Path | None,
+    json: bool,
+    judged: Sequence[Score] | None = None,
+    files: Mapping[str, bytes] | None = None,
+    text: str = "",
+    remark: str = "",
+    ready: str = "",
+    **facts: Any,
 ) -> None:
-    """Tell which criteria are not kept, write JUnit if wanted, and exit accordingly."""
-    from simulations.report.exports import to_junit
+    """Show a result, write its report, and exit as its criteria say.
+
+    Args:
+        name: Of the report's folder and the JUnit suite.
+        tables: For the console.
+        scores: For JSON.
+        criteria: No judged score may meet one.
+        page: Makes the page, given the sentences of failed criteria.
+        output: Folder; ``flyball-reports/NAME`` when None.
+        junit: Where to write JUnit XML, if wanted.
+        json: Print JSON instead of tables.
+        judged: Scores that criteria are about; all when None.
+        files: Beside the page.
+        text: Printed under the tables.
+        remark: Said on standard error under the tables.
+        ready: Which of the files is ready to apply.
+        facts: Further fields of the JSON.
+    """
+    from rich.console import Console
+
+    from simulations.report.console import show
+    from simulations.report.exports import to_json, to_junit
+    from simulations.report.html import render
     from simulations.score.criteria import failures
 
+    about = scores if judged is None else judged
+    failed = [sentence for score in about for sentence in failures(criteria, score)]
+    document = to_json(scores, failed, **facts)
+    if json:
+        typer.echo(document.decode(), nl=False)
+    else:
+        console = Console()
+        for table in tables:
+            show(console, table)
+        if text:
+            typer.echo(text)
+        if remark:
+            typer.echo(remark, err=True)
+    folder = output or Path("flyball-reports") / name
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "report.html"
+    path.write_text(render(page(failed)), encoding="utf-8")
+    for file, content in {"result.json": document, **(files or {})}.items():
+        (folder / file).write_bytes(content)
+    typer.echo(f"report: {path}" + (f", object: {folder / ready}" if ready else ""), err=True)
     if junit is not None:
-        junit.write_bytes(to_junit(suite, scores, criteria))
-    failed = [sentence for score in scores for sentence in failures(criteria, score)]
+        junit.write_bytes(to_junit(name, about, criteria))
     for sentence in failed:
         typer.echo(sentence, err=True)
     if failed:

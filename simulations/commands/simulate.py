@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typing_extensions import override
 
-from simulations.commands.running import criteria_of, finish, now, with_errors, write_report
+from simulations.commands.running import criteria_of, deliver, now, with_errors
 
 if TYPE_CHECKING:
     from simulations.report.html import Page
@@ -64,35 +64,32 @@ def run(
     """Run a scenario and report replicas, cost, violations and why each decision was made."""
     from rich.console import Console
 
-    from simulations.report.console import progress, show
-    from simulations.report.exports import to_json
+    from simulations.report.console import progress
     from simulations.report.tables import elasticity_table, score_table
     from simulations.scenario.read import read_scenario
     from simulations.sweep.executors import executor_of
     from simulations.sweep.scenarios import run_scenario
 
-    console, errors = Console(), Console(stderr=True)
     found = read_scenario(scenario, now=now())
+    name = found.model.name
     criteria = criteria_of([*found.model.fail_on, *(fail_on or [])])
-    with progress(errors, f"simulating {found.model.name}") as tell:
+    with progress(Console(stderr=True), f"simulating {name}") as tell:
         result = run_scenario(
             found, executor_of(workers=workers, scheduler=scheduler), seeds=seeds, progress=tell
         )
     scores = list(result.scores.values())
-    from simulations.score.criteria import failures
-
-    failed = [sentence for score in scores for sentence in failures(criteria, score)]
-    document = to_json(scores, failed, scenario=found.model.name)
-    if json:
-        typer.echo(document.decode(), nl=False)
-    else:
-        show(console, score_table(scores, title=found.model.name))
-        show(console, elasticity_table(scores))
-    folder = output or Path("flyball-reports") / found.model.name
-    files = {"result.json": document, **_images(result)}
-    path = write_report(folder, _page(result, failed), files)
-    typer.echo(f"report: {path}", err=True)
-    finish(scores, criteria, junit=junit, suite=found.model.name)
+    deliver(
+        name,
+        tables=[score_table(scores, title=name), elasticity_table(scores)],
+        scores=scores,
+        criteria=criteria,
+        page=lambda failed: _page(result, failed),
+        files=_images(result),
+        output=output,
+        junit=junit,
+        json=json,
+        scenario=name,
+    )
 
 
 @app.command()

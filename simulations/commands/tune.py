@@ -9,11 +9,10 @@ import typer
 
 from simulations.commands.running import (
     criteria_of,
-    finish,
+    deliver,
     now,
     object_of,
     with_errors,
-    write_report,
 )
 from simulations.commands.simulate import FailOn, Json, Junit, Output, Scheduler, Workers
 
@@ -56,18 +55,15 @@ def tune(
     """Search targets, windows, limits, tolerances and polling; prove the result on other days."""
     from rich.console import Console
 
-    from simulations.report.console import progress, show
-    from simulations.report.exports import to_json
+    from simulations.report.console import progress
     from simulations.scenario.read import read_scenario
-    from simulations.score.criteria import failures
     from simulations.sweep.executors import executor_of
     from simulations.tune.plan import tuned
 
-    console, errors = Console(), Console(stderr=True)
     criteria = criteria_of(fail_on or [])
     raw = object_of(manifest)
     world = read_scenario(scenario, now=now())
-    with progress(errors, f"searching {candidates} candidates") as tell:
+    with progress(Console(stderr=True), f"searching {candidates} candidates") as tell:
         result = tuned(
             raw,
             world,
@@ -80,24 +76,24 @@ def tune(
             keep_group=keep_api_version,
             progress=tell,
         )
-    tables = _tables(result)
-    scores = [result.base, result.best]
-    failed = failures(criteria, result.best)
-    document = to_json(
-        scores, failed, object=raw["metadata"]["name"], saving=result.saving, manifest=result.yaml
+    name, tables = raw["metadata"]["name"], _tables(result)
+    deliver(
+        f"tune-{name}",
+        tables=tables,
+        scores=[result.base, result.best],
+        judged=[result.best],
+        criteria=criteria,
+        page=lambda failed: _page(result, name, tables, failed),
+        files={"tuned.yaml": result.yaml.encode()},
+        text=result.yaml,
+        ready="tuned.yaml",
+        output=output,
+        junit=junit,
+        json=json,
+        object=name,
+        saving=result.saving,
+        manifest=result.yaml,
     )
-    if json:
-        typer.echo(document.decode(), nl=False)
-    else:
-        for table in tables:
-            show(console, table)
-        typer.echo(result.yaml)
-    name = raw["metadata"]["name"]
-    folder = output or Path("flyball-reports") / f"tune-{name}"
-    files = {"tuned.yaml": result.yaml.encode(), "result.json": document}
-    path = write_report(folder, _page(result, name, tables, failed), files)
-    typer.echo(f"report: {path}, object: {folder / 'tuned.yaml'}", err=True)
-    finish([result.best], criteria, junit=junit, suite=f"tune-{name}")
 
 
 def _budget(text: str) -> float | None:
