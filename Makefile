@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 IMAGE ?= flyball:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' autoscaler/__init__.py)
 
-.PHONY: help setup servers check format test e2e faults image image-check demo bench simulate crds requirements clean
+.PHONY: help setup servers check format test e2e faults image image-check demo bench simulate crds requirements proto clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -73,6 +73,9 @@ crds: $(INSTALLED) ## Write deploy/crds from the API models
 
 requirements: $(INSTALLED) ## Re-pin requirements/ from pyproject.toml
 	.ci/compile-requirements
+
+proto: $(INSTALLED) ## Generate the messages of the external scaler protocol
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. autoscaler/sdk/externalscaler/externalscaler.proto
 
 clean: ## Remove what the other targets made
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage

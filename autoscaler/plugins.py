@@ -16,7 +16,12 @@ from autoscaler.sdk.scaler import Scaler, TriggerContext
 
 GROUP: Final = "autoscaler.scalers"
 
-EXTRAS: Final[Mapping[str, str]] = {"redis": "redis", "aiokafka": "kafka"}
+EXTRAS: Final[Mapping[str, str]] = {
+    "redis": "redis",
+    "aiokafka": "kafka",
+    "grpc": "grpc",
+    "google": "grpc",
+}
 """Extra of this distribution by the module its driver provides."""
 
 
