@@ -7,11 +7,12 @@ names it, so a missing driver or a broken plugin concerns only the objects that 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from autoscaler.errors import UnknownScalerError, shorten
+from autoscaler.sdk.config import TriggerConfig
 from autoscaler.sdk.scaler import Scaler, TriggerContext
 
 GROUP: Final = "autoscaler.scalers"
@@ -25,14 +26,22 @@ EXTRAS: Final[Mapping[str, str]] = {
 """Extra of this distribution by the module its driver provides."""
 
 
+Check = Callable[[str, TriggerConfig], None]
+"""Refuses a trigger of a type by its configuration; raises TriggerConfigError."""
+
+
 class ScalerRegistry:
     """The installed trigger types.
 
     Args:
         entries: Entry points to offer; those of the installed distributions when None.
+        check: Asked about every trigger that is built.
     """
 
-    def __init__(self, entries: Iterable[EntryPoint] | None = None) -> None:
+    def __init__(
+        self, entries: Iterable[EntryPoint] | None = None, *, check: Check | None = None
+    ) -> None:
+        self._check = check
         self._entries: dict[str, list[EntryPoint]] = {}
         for entry in entry_points(group=GROUP) if entries is None else entries:
             offers = self._entries.setdefault(entry.name, [])
@@ -81,6 +90,8 @@ class ScalerRegistry:
         """
         scaler_type = self.get(trigger_type)
         config = scaler_type.config_type.parse(metadata, auth, env, context)
+        if self._check is not None:
+            self._check(trigger_type, config)
         return scaler_type.create(config, context)
 
     def _only_entry(self, trigger_type: str) -> EntryPoint:

@@ -153,6 +153,38 @@ class WebhookSettings(_Group):
     """Longest time one review may take; keep it below ``timeoutSeconds`` of the configuration."""
 
 
+class ExternalSettings(_Group):
+    """The gRPC external scaler, which gives KEDA our decisions."""
+
+    is_enabled: bool = False
+    """Whether ``flyball run`` serves it; ``--external-listen`` does, too."""
+    host: str = "0.0.0.0"  # noqa: S104 -- KEDA calls from outside the pod
+    """Address to listen on."""
+    port: int = Field(default=6000, ge=0, le=65535)
+    """Port to listen on; 0 = any free one."""
+    certificate_folder: str | None = None
+    """Folder with ``tls.crt`` and ``tls.key``, read again when they change; with ``ca.crt`` only
+    clients with a certificate signed by it are served. Unset = no TLS."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Where triggers of policies in KEDA's metadata may connect to: names, ``*.suffix``, addresses
+    and networks (``10.0.0.0/8``). Empty = anywhere."""
+    objects: int = Field(default=10_000, ge=1)
+    """Policies served at the same time; more are refused."""
+    concurrent_calls: int = Field(default=1_000, ge=1)
+    """Calls answered at the same time; more are refused."""
+    streams: int = Field(default=4_000, ge=1)
+    """Open streams (two per ``external-push`` trigger); more are refused."""
+    metadata_bytes: int = Field(default=65_536, ge=1_024)
+    """Longest trigger metadata, names and values together."""
+    wait_seconds: float = Field(default=2.5, gt=0)
+    """How long a call waits for the first reading of a new policy. KEDA's adapter gives up after
+    3 s."""
+    forget_seconds: float = Field(default=900.0, gt=0)
+    """A policy nobody asked for in this time is forgotten."""
+    drain_seconds: float = Field(default=3.0, ge=0)
+    """How long calls under way may take after SIGTERM."""
+
+
 class TelemetrySettings(_Group):
     """What the service says about itself."""
 
@@ -187,6 +219,8 @@ class Settings(BaseSettings):
     """The service's own HTTP endpoints."""
     webhook: WebhookSettings = WebhookSettings()
     """The validating admission webhook."""
+    external: ExternalSettings = ExternalSettings()
+    """The gRPC external scaler."""
     telemetry: TelemetrySettings = TelemetrySettings()
     """What the service says about itself."""
 

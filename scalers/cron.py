@@ -37,6 +37,8 @@ _NEVER: Final = float("inf")
 class CronConfig(TriggerConfig):
     """Parameters of a cron trigger."""
 
+    connects_nowhere: ClassVar[bool] = True
+
     timezone: Annotated[str, Param("timezone", doc="IANA name, such as Europe/Berlin.")]
     start: Annotated[str, Param("start", doc="Cron expression: when the window opens.")]
     end: Annotated[str, Param("end", doc="Cron expression: when the window closes.")]

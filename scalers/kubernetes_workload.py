@@ -39,6 +39,8 @@ FINISHED: Final = frozenset({"Succeeded", "Failed"})
 class WorkloadConfig(TriggerConfig):
     """Parameters of a kubernetes-workload trigger."""
 
+    connects_nowhere: ClassVar[bool] = True
+
     pod_selector: Annotated[str, Param("podSelector", doc="Label selector of the pods to count.")]
     value: Annotated[float, Param("value", doc="Target: counted pods per replica.")] = 0.0
     activation_value: Annotated[float, Param("activationValue", doc="Active above this value.")] = (

@@ -47,7 +47,7 @@ _SERVICE_LABELS: Final = 2
 class MetricsApiConfig(TriggerConfig):
     """Parameters of a metrics-api trigger."""
 
-    url: Annotated[str, Param("url", doc="Address to read.")]
+    url: Annotated[str, Param("url", endpoint=True, doc="Address to read.")]
     value_location: Annotated[
         str,
         Param(

@@ -54,7 +54,9 @@ _CLOUD: Final = "authentication by a cloud provider is not available; use authMo
 class PrometheusConfig(TriggerConfig):
     """Parameters of a prometheus trigger."""
 
-    server_address: Annotated[str, Param("serverAddress", doc="Address of the server.")]
+    server_address: Annotated[
+        str, Param("serverAddress", endpoint=True, doc="Address of the server.")
+    ]
     query: Annotated[str, Param("query", doc="PromQL; must give one series or a scalar.")]
     threshold: Annotated[float, Param("threshold", doc="Target value.")]
     activation_threshold: Annotated[

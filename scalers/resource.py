@@ -38,6 +38,8 @@ _INT32_MAX: Final = 2**31 - 1
 class ResourceConfig(TriggerConfig):
     """Parameters of a cpu or memory trigger."""
 
+    connects_nowhere: ClassVar[bool] = True
+
     metric_types: ClassVar[tuple[TargetType, ...]] = (
         TargetType.UTILIZATION,
         TargetType.AVERAGE_VALUE,

@@ -11,6 +11,7 @@ from autoscaler.cli.added import WithAddedCommands
 from autoscaler.cli.crds import crds
 from autoscaler.cli.demo import demo
 from autoscaler.cli.explain import explain
+from autoscaler.cli.external_scaler import external_scaler
 from autoscaler.cli.run import run
 from autoscaler.cli.scalers import scalers
 from autoscaler.cli.validate import validate
@@ -41,6 +42,7 @@ def options(
 
 
 app.command()(run)
+app.command()(external_scaler)
 app.command()(demo)
 app.command()(validate)
 app.command()(explain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -45,6 +46,10 @@ def run(
         str | None,
         typer.Option(help="Serve the admission webhook, too, on this HOST:PORT [default: off]."),
     ] = None,
+    external_listen: Annotated[
+        str | None,
+        typer.Option(help="Serve KEDA's external scaler, too, on this HOST:PORT [default: off]."),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="Settings file (YAML).", envvar="FLYBALL_CONFIG")
     ] = None,
@@ -65,11 +70,13 @@ def run(
             "namespace": namespace,
             "watch_keda": _scope(annotated=watch_keda, everything=watch_keda_all),
         },
-        "server": _address(listen),
-        "webhook": {"is_enabled": webhook_listen is not None or None} | _address(webhook_listen),
+        "server": address_of(listen),
+        "webhook": {"is_enabled": webhook_listen is not None or None} | address_of(webhook_listen),
+        "external": {"is_enabled": external_listen is not None or None}
+        | address_of(external_listen),
         "telemetry": {"log_level": log_level, "log_format": log_format},
     }
-    _start(flags, config)
+    start(flags, config, serve)
 
 
 async def serve(settings: Settings) -> None:
@@ -84,10 +91,10 @@ async def serve(settings: Settings) -> None:
     import structlog
 
     from autoscaler import __version__
+    from autoscaler.cli.external_scaler import add_external_scaler
     from autoscaler.cli.webhook import add_webhook
     from autoscaler.controller.service import Service
     from autoscaler.controller.settings import controller_settings
-    from autoscaler.kube.transport import TransportLimits
     from autoscaler.plugins import ScalerRegistry
     from autoscaler.runtime.clock import SystemClock
     from autoscaler.runtime.supervisor import DEFAULT_SIGNALS
@@ -98,11 +105,7 @@ async def serve(settings: Settings) -> None:
     metrics = Metrics(keda_names=settings.telemetry.keda_metric_names)
     metrics.observe_process()
     metrics.observe_decision_age(clock.now)
-    limits = TransportLimits(
-        queries_per_second=kubernetes.queries_per_second,
-        burst=kubernetes.burst,
-        timeout_seconds=kubernetes.timeout_seconds,
-    )
+    limits = transport_limits(settings)
     registry = ScalerRegistry()
     async with AsyncExitStack() as stack:
         client = await connect(settings, metrics, limits)
@@ -124,10 +127,26 @@ async def serve(settings: Settings) -> None:
             own_client = await connect(settings, metrics, limits)
             stack.push_async_callback(own_client.close)
             add_webhook(service, settings, client=own_client, registry=registry, clock=clock)
+        if settings.external.is_enabled:
+            own_client = await connect(settings, metrics, limits)
+            stack.push_async_callback(own_client.close)
+            add_external_scaler(service, settings, client=own_client, clock=clock)
         if settings.server.is_enabled:
             server = settings.server
             await stack.enter_async_context(listening(service, server.host, server.port))
         await service.run(signals=DEFAULT_SIGNALS)
+
+
+def transport_limits(settings: Settings) -> TransportLimits:
+    """Return what one connection may ask of the API server."""
+    from autoscaler.kube.transport import TransportLimits
+
+    kubernetes = settings.kubernetes
+    return TransportLimits(
+        queries_per_second=kubernetes.queries_per_second,
+        burst=kubernetes.burst,
+        timeout_seconds=kubernetes.timeout_seconds,
+    )
 
 
 async def connect(settings: Settings, metrics: Metrics, limits: TransportLimits) -> KubeClient:
@@ -148,12 +167,17 @@ async def connect(settings: Settings, metrics: Metrics, limits: TransportLimits)
     )
 
 
-def _start(flags: dict[str, Any], config: Path | None) -> None:
+def start(
+    flags: dict[str, Any],
+    config: Path | None,
+    serve: Callable[[Settings], Coroutine[Any, Any, None]],
+) -> None:
     """Load the settings and serve until the end; one that is an error is told, with status 1.
 
     Args:
         flags: Settings given on the command line; None = not given.
         config: Settings file.
+        serve: Runs until a signal; may raise AutoscalerError.
     """
     import asyncio
 
@@ -175,7 +199,7 @@ def _scope(*, annotated: bool, everything: bool) -> str | None:
     return "all" if everything else "annotated" if annotated else None
 
 
-def _address(listen: str | None) -> dict[str, Any]:
+def address_of(listen: str | None) -> dict[str, Any]:
     """Return host and port of ``--listen``; checking the port is the settings' business."""
     if listen is None:
         return {}

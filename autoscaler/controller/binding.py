@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -15,9 +15,9 @@ from autoscaler.collect.resolve import ResolvedTrigger, TargetEnvironment
 from autoscaler.collect.subscription import MetricReader
 from autoscaler.controller.adoption import with_taken_over
 from autoscaler.controller.objects import group_of
-from autoscaler.controller.resource_metrics import RESOURCE_SOURCES, ResourceMetrics
+from autoscaler.controller.resource_metrics import RESOURCE_SOURCES
 from autoscaler.controller.settings import ControllerSettings
-from autoscaler.controller.targets import TargetRef, Targets
+from autoscaler.controller.targets import TargetRef
 from autoscaler.controller.triggers import (
     TriggerBinder,
     TriggerOwner,
@@ -26,10 +26,8 @@ from autoscaler.controller.triggers import (
     trigger_metrics,
 )
 from autoscaler.core.model import MetricPolicy, MetricSpec, Policy, TargetType
-from autoscaler.errors import ConfigError, NotFound
+from autoscaler.errors import ConfigError
 from autoscaler.kube.codec import CustomObject
-from autoscaler.kube.resources import Discovery
-from autoscaler.kube.transport import KubeClient
 from autoscaler.sdk.scaler import Scaler
 
 SHORTEST_INTERVAL_SECONDS: Final = 1.0
@@ -88,22 +86,49 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
         return describe_metric(self.metrics, metric)
 
 
+class Places(Protocol):
+    """Where a binder looks: the scale target, and what can be known about it."""
+
+    async def find(
+        self, obj: ScaledObject, problems: list[Problem]
+    ) -> tuple[TargetRef, str] | None:
+        """Return the target and its pod selector; None, with a problem, when there is none.
+
+        Raises:
+            KubeError: The API server could not be asked.
+        """
+        ...
+
+    async def environment(self, obj: ScaledObject, target: TargetRef) -> TargetEnvironment:
+        """Return where ``FromEnv`` parameters come from; raises KubeError."""
+        ...
+
+    def usage(
+        self, target: TargetRef, selector: str, specs: Sequence[MetricSpec]
+    ) -> MetricReader | None:
+        """Return what reads the usage of the target's pods, None where nobody can."""
+        ...
+
+    @property
+    def knows_pods(self) -> bool:
+        """Whether the target's pods can be looked at."""
+        ...
+
+
 class Binder:
-    """Builds bindings; everything that can be wrong with an object comes out here, at once."""
+    """Builds bindings; everything that can be wrong with an object comes out here, at once.
+
+    Args:
+        triggers: Builds scalers.
+        places: Where targets are looked up.
+        settings: Of the controller.
+    """
 
     def __init__(
-        self,
-        client: KubeClient,
-        *,
-        triggers: TriggerBinder,
-        discovery: Discovery,
-        targets: Targets,
-        settings: ControllerSettings,
+        self, *, triggers: TriggerBinder, places: Places, settings: ControllerSettings
     ) -> None:
-        self._client = client
         self._triggers = triggers
-        self._discovery = discovery
-        self._targets = targets
+        self._places = places
         self._settings = settings
 
     async def bind(self, item: CustomObject) -> Binding:
@@ -117,7 +142,7 @@ class Binder:
         if not isinstance(obj, ScaledObject):
             raise ConfigError(f"kind {obj.kind} is not a ScaledObject", field="kind")
         problems: list[Problem] = []
-        found = await self._find_target(obj, problems)
+        found = await self._places.find(obj, problems)
         owner = TriggerOwner(
             group=group_of(item),
             uid=item.metadata.uid,
@@ -135,6 +160,8 @@ class Binder:
         scalers = [scaler for scaler in bound.scalers if scaler is not None]
         metrics = trigger_metrics(obj.spec.triggers, scalers)
         policy = scaled_object_policy(obj, metrics, hpa=self._settings.hpa)
+        if _needs_pods(policy) and not self._places.knows_pods:
+            raise InvalidObject([_no_pods(policy)])
         return Binding(
             obj=obj,
             target=target,
@@ -149,33 +176,11 @@ class Binder:
         """Drop what is kept for an object that is gone."""
         self._triggers.forget(uid)
 
-    async def _find_target(
-        self, obj: ScaledObject, problems: list[Problem]
-    ) -> tuple[TargetRef, str] | None:
-        """Return the target and its pod selector; None when it cannot be scaled."""
-        ref = obj.spec.scale_target_ref
-        try:
-            resource = await self._discovery.resolve(ref.api_version, ref.kind, needs_scale=True)
-        except ConfigError as error:
-            problems.append(Problem(error.field or "spec.scaleTargetRef", str(error)))
-            return None
-        target = TargetRef(resource, obj.metadata.namespace, ref.name)
-        try:
-            view = await self._targets.view(target)
-        except NotFound:
-            text = f"{target.text} does not exist"
-            problems.append(Problem("spec.scaleTargetRef.name", text))
-            return None
-        return target, view.selector
-
     async def _environment(self, obj: ScaledObject, target: TargetRef) -> TargetEnvironment:
         """Return where ``FromEnv`` parameters come from; read only if there may be any."""
         if not needs_environment(obj.spec.triggers):
             return TargetEnvironment()
-        return TargetEnvironment(
-            template=await self._targets.template(target),
-            container=obj.spec.scale_target_ref.env_source_container_name,
-        )
+        return await self._places.environment(obj, target)
 
     def _readers(
         self, obj: ScaledObject, target: TargetRef, selector: str, scalers: Sequence[Scaler]
@@ -189,15 +194,25 @@ class Binder:
             usage += measured
             if not measured:
                 readers.append((scaler, interval))
-        if usage:
-            reader = ResourceMetrics(
-                client=self._client,
-                namespace=target.namespace,
-                selector=selector,
-                specs=tuple(usage),
-            )
+        reader = self._places.usage(target, selector, usage) if usage else None
+        if reader is not None:
             readers.append((reader, min(interval, self._settings.resource_metrics_seconds)))
         return tuple(readers)
+
+
+def _no_pods(policy: Policy) -> Problem:
+    """Return what is wrong with a policy whose arithmetic involves pods nobody can look at."""
+    measured = [m for m in policy.metrics if m.spec.source in RESOURCE_SOURCES]
+    by_value = [m for m in policy.metrics if m.spec.target_type is TargetType.VALUE]
+    for metric in measured:
+        where = f"spec.triggers[{metric.trigger_index}].type"
+        return Problem(where, "measures pods, which needs access to their cluster")
+    for metric in by_value:
+        where = f"spec.triggers[{metric.trigger_index}].metricType"
+        what = "Value counts ready pods, which needs access to their cluster; use AverageValue"
+        return Problem(where, what)
+    where = "spec.advanced.scalingModifiers.metricType"
+    return Problem(where, "Value counts ready pods, which needs access to their cluster")
 
 
 def _needs_pods(policy: Policy) -> bool:

@@ -18,6 +18,8 @@ class Outcome(StrEnum):
     WRITTEN = "written"
     SHADOW = "shadow"
     """Would have been written; the object only watches."""
+    SERVED = "served"
+    """Another autoscaler was told; it writes."""
     FAILED = "failed"
     """The API server refused the write; it is tried again."""
 

@@ -66,7 +66,8 @@ class Rebinder(Generic[B]):
     Args:
         binder: Makes a binding.
         collector: Gets what reads the metrics.
-        entries: Forgotten when credentials were refused: they may have changed.
+        entries: Forgotten when credentials were refused: they may have changed. None = there are
+            none.
         clock: For the age of bindings.
         settings: How often references are looked up.
     """
@@ -75,7 +76,7 @@ class Rebinder(Generic[B]):
         self,
         binder: Binds[B],
         collector: Collector,
-        entries: EntryReader,
+        entries: EntryReader | None,
         clock: Clock,
         settings: ControllerSettings,
     ) -> None:
@@ -141,6 +142,7 @@ class Rebinder(Generic[B]):
             for reading in self._collector.readings.of(key).values()
         )
         if refused and age >= binding.polling_interval_seconds:
-            self._entries.forget()
+            if self._entries is not None:
+                self._entries.forget()
             return True
         return False

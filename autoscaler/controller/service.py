@@ -28,6 +28,7 @@ from autoscaler.controller.jobs.reconcile import KEY_PREFIX
 from autoscaler.controller.jobs.views import KIND as JOB_KIND
 from autoscaler.controller.lifecycle import Lifecycle
 from autoscaler.controller.objects import ScalingObjects, group_of, key_of
+from autoscaler.controller.places import ClusterPlaces
 from autoscaler.controller.reconcile import NextTurn, Reconciler
 from autoscaler.controller.reference_watches import ReferenceWatches
 from autoscaler.controller.settings import ControllerSettings
@@ -258,10 +259,8 @@ class Service:
                 clock=clock,
             ),
             binder=Binder(
-                client,
                 triggers=triggers,
-                discovery=self._discovery,
-                targets=targets,
+                places=ClusterPlaces(client, discovery=self._discovery, targets=targets),
                 settings=settings,
             ),
             collector=self._collector,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -21,7 +22,6 @@ from autoscaler.collect.resolve import (
     TargetEnvironment,
     TriggerReferences,
 )
-from autoscaler.controller.reference_watches import ReferenceWatches
 from autoscaler.core.model import MetricPolicy
 from autoscaler.errors import ConfigError, TriggerConfigError, UnknownScalerError
 from autoscaler.plugins import ScalerRegistry
@@ -94,6 +94,18 @@ class _Built(NamedTuple):
         ) and self.found == found
 
 
+class References(Protocol):
+    """Follows the Secrets and ConfigMaps that triggers name."""
+
+    def want(self, user: str, refs: AbstractSet[EntryRef]) -> None:
+        """Follow exactly these for a user from now on."""
+        ...
+
+    def release(self, user: str) -> None:
+        """Note that a user is gone."""
+        ...
+
+
 class TriggerBinder:
     """Builds the scalers of an object's triggers; everything wrong with them comes out here.
 
@@ -107,7 +119,7 @@ class TriggerBinder:
         self,
         registry: ScalerRegistry,
         resolvers: Mapping[str, Resolver],
-        references: ReferenceWatches,
+        references: References,
     ) -> None:
         self._registry = registry
         self._resolvers = resolvers

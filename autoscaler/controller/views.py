@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autoscaler.controller.journal import Entry
+from autoscaler.controller.journal import Entry, Outcome
 from autoscaler.controller.status import CHECK_FAILED_REASON, explained
 from autoscaler.controller.tracked import Tracked
 from autoscaler.core.explain import explain, explain_json, explain_table
@@ -125,7 +125,8 @@ def _said(reading: Mapping[str, Any]) -> str:
 
 def _after(entry: Entry) -> int:
     decision = entry.decision
-    return decision.desired_replicas if entry.outcome == "written" else decision.current_replicas
+    is_done = entry.outcome in {Outcome.WRITTEN, Outcome.SERVED}
+    return decision.desired_replicas if is_done else decision.current_replicas
 
 
 def shown_reading(reading: Reading) -> dict[str, Any]:

@@ -66,6 +66,8 @@ class TriggerConfig(BaseModel):
     """Values the trigger's ``metricType`` may have; the first is the default."""
     needs_metric_type: ClassVar[bool] = False
     """Whether ``metricType`` must be given."""
+    connects_nowhere: ClassVar[bool] = False
+    """Whether the trigger reads nothing but the clock and the cluster it runs in."""
 
     @classmethod
     def parse(
@@ -151,6 +153,21 @@ class TriggerConfig(BaseModel):
             elif (param := param_of(field)) is not None:
                 described.append(describe(field, param))
         return described
+
+    def endpoints(self) -> tuple[str, ...]:
+        """Return where the trigger connects to, as written: URLs, ``host`` or ``host:port``.
+
+        Empty for a trigger that connects nowhere, and for one that does not say: those differ by
+        ``connects_nowhere``.
+        """
+        found: list[str] = []
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if isinstance(value, TriggerConfig):
+                found += value.endpoints()
+            elif value and (param := param_of(field)) is not None and param.endpoint:
+                found += [value] if isinstance(value, str) else [str(one) for one in value]
+        return tuple(found)
 
     @classmethod
     def build(

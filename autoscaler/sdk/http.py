@@ -84,6 +84,7 @@ class HttpClient:
         timeout_seconds: For a whole request unless it brings its own.
         body_limit: Largest answer in bytes, after decompression.
         pool_size: Open connections at most, over all sources.
+        follow_redirects: Whether an answer may send a request elsewhere; else it is an error.
     """
 
     def __init__(
@@ -92,10 +93,12 @@ class HttpClient:
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         body_limit: int = DEFAULT_BODY_LIMIT,
         pool_size: int = POOL_SIZE,
+        follow_redirects: bool = True,
     ) -> None:
         self.timeout_seconds = timeout_seconds
         self._body_limit = body_limit
         self._pool_size = pool_size
+        self._follow_redirects = follow_redirects
         self._session: aiohttp.ClientSession | None = None
         self._tls = TlsContexts()
         self._tokens = TokenCache(self._fetch_token)
@@ -204,7 +207,13 @@ class HttpClient:
         context = await self._tls.context(credentials.tls)
         try:
             async with self._open().request(
-                method, target, headers=sent, data=body, ssl=context, max_redirects=MAX_REDIRECTS
+                method,
+                target,
+                headers=sent,
+                data=body,
+                ssl=context,
+                allow_redirects=self._follow_redirects,
+                max_redirects=MAX_REDIRECTS,
             ) as response:
                 if accepts(response.status):
                     content = await _read(response, self._body_limit, where)

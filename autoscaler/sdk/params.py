@@ -51,6 +51,7 @@ class Param:
         separator: Between the elements of a list or map.
         range_separator: In a list of whole numbers, ``-`` allows ``1-5``; empty = no ranges.
         url_encoded: A map written ``a=b&c=d``.
+        endpoint: The text says where to connect to: a URL, ``host`` or ``host:port``.
         removed: Giving the parameter is an error; this text says what to write instead.
         deprecated: Giving the parameter works but is announced with this text.
     """
@@ -63,6 +64,7 @@ class Param:
         separator: str = ",",
         range_separator: str = "",
         url_encoded: bool = False,
+        endpoint: bool = False,
         removed: str = "",
         deprecated: str = "",
     ) -> None:
@@ -74,6 +76,7 @@ class Param:
         self.separator = separator
         self.range_separator = range_separator
         self.url_encoded = url_encoded
+        self.endpoint = endpoint
         self.removed = removed
         self.deprecated = deprecated
 

@@ -65,11 +65,11 @@ class RedisConnection(TriggerConfig):
 
     address: Annotated[
         tuple[str, ...],
-        Param("address", "addresses", order=_ANYWHERE, doc="Server as host:port."),
+        Param("address", "addresses", order=_ANYWHERE, endpoint=True, doc="Server as host:port."),
     ] = ()
     host: Annotated[
         tuple[str, ...],
-        Param("host", "hosts", order=_ANYWHERE, doc="Host, together with port."),
+        Param("host", "hosts", order=_ANYWHERE, endpoint=True, doc="Host, together with port."),
     ] = ()
     port: Annotated[
         tuple[str, ...],

@@ -188,6 +188,7 @@ class Metrics:
             "flyball_loop_lag_seconds", "How late the event loop ran its last timer."
         )
         self._declare_webhook()
+        self._declare_external()
 
     def _declare_webhook(self) -> None:
         self.webhook_validations = self._counter(
@@ -203,6 +204,23 @@ class Metrics:
         self.webhook_certificate_expiry = self._gauge(
             "flyball_webhook_certificate_expiry_timestamp_seconds",
             "When the webhook's certificate expires, epoch seconds; 0 without one.",
+        )
+
+    def _declare_external(self) -> None:
+        self.external_calls = self._counter(
+            "flyball_external_calls_total",
+            "Calls of the external scaler, by method and gRPC status.",
+            "method",
+            "code",
+        )
+        self.external_seconds = self._histogram(
+            "flyball_external_call_seconds", "Time of one call that is no stream.", "method"
+        )
+        self.external_streams = self._gauge(
+            "flyball_external_streams", "Open streams of the external scaler."
+        )
+        self.external_policies = self._gauge(
+            "flyball_external_policies", "Policies the external scaler serves."
         )
 
     def _declare_keda(self) -> None:

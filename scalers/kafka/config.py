@@ -62,7 +62,13 @@ class KafkaLogin(TriggerConfig):
         tuple[str, ...], Param("scopes", order=(AUTH,), doc="Scopes of the OAuth token.")
     ] = ()
     token_url: Annotated[
-        str, Param("oauthTokenEndpointUri", order=(AUTH,), doc="Where OAuth tokens are from.")
+        str,
+        Param(
+            "oauthTokenEndpointUri",
+            order=(AUTH,),
+            endpoint=True,
+            doc="Where OAuth tokens are from.",
+        ),
     ] = ""
     oauth_extensions: Annotated[
         dict[str, str] | None,
@@ -138,7 +144,12 @@ class KafkaConfig(TriggerConfig):
 
     bootstrap_servers: Annotated[
         tuple[str, ...],
-        Param("bootstrapServers", order=_ENV_FIRST, doc="Brokers to start from, host:port,…"),
+        Param(
+            "bootstrapServers",
+            order=_ENV_FIRST,
+            endpoint=True,
+            doc="Brokers to start from, host:port,…",
+        ),
     ]
     consumer_group: Annotated[
         str, Param("consumerGroup", order=_ENV_FIRST, doc="Group whose lag is read.")

@@ -1,0 +1,1 @@
+"""KEDA's external scaler, served: other autoscalers get our decisions over gRPC."""

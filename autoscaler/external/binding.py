@@ -1,0 +1,154 @@
+"""From an asked policy to what is done for it; the same policy asked twice is built once."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from autoscaler.controller.binding import Binder, Binding
+from autoscaler.controller.settings import ControllerSettings
+from autoscaler.controller.triggers import TriggerBinder
+from autoscaler.errors import ConfigError
+from autoscaler.external.asks import Ask, InlinePolicy, Intent
+from autoscaler.external.cluster import Cluster
+from autoscaler.external.places import NoCluster, StrangersPlaces
+from autoscaler.kube.codec import CustomObject, ObjectMeta
+
+NO_CLUSTER: Final = (
+    "scaledObject: this server has no access to a cluster; give policy (YAML) or type instead"
+)
+SHARED_MAX: Final = 1_000
+STAND_IN_TARGET: Final = "target-of-keda"
+
+
+class PolicyBinder:
+    """Finds policies and builds their bindings.
+
+    Args:
+        triggers: Builds scalers.
+        cluster: Where targets and our ScaledObjects are; None = nothing can be looked up.
+        settings: Of the controller.
+        is_trusted: Whether callers are known by their certificates.
+    """
+
+    def __init__(
+        self,
+        triggers: TriggerBinder,
+        cluster: Cluster | None,
+        *,
+        settings: ControllerSettings,
+        is_trusted: bool,
+    ) -> None:
+        self._triggers = triggers
+        self._cluster = cluster
+        self._settings = settings
+        self._is_trusted = is_trusted
+        self._users: Counter[str] = Counter()
+        self._inline: dict[str, InlinePolicy] = {}
+        self._shared: OrderedDict[str, Binding] = OrderedDict()
+
+    def adopt(self, ask: Ask, intent: Intent) -> str:
+        """Return what things built for an ask are kept under, until :meth:`let_go`."""
+        if not isinstance(intent, InlinePolicy):
+            return ""
+        # By content and namespace: of equal policies each scaler is built once.
+        uid = f"policy/{ask.namespace}/{intent.digest}"
+        self._users[uid] += 1
+        self._inline[uid] = intent
+        return uid
+
+    def let_go(self, uid: str) -> None:
+        """Drop what was built for an ask, unless others have asked the same."""
+        self._users[uid] -= 1
+        if self._users[uid] <= 0:
+            del self._users[uid]
+            del self._inline[uid]
+            self._shared.pop(uid, None)
+            self._triggers.forget(uid)
+
+    async def find(self, ask: Ask, intent: Intent, uid: str) -> CustomObject:
+        """Return the object an ask is about.
+
+        Raises:
+            ConfigError: There is no cluster to find it in.
+            NotFound: It does not exist.
+            KubeError: The API server could not be asked.
+        """
+        if isinstance(intent, InlinePolicy):
+            return _item(ask, intent, uid)
+        if self._cluster is None:
+            raise ConfigError(NO_CLUSTER)
+        return await self._cluster.named(intent.namespace, intent.name)
+
+    async def bind(self, item: CustomObject) -> Binding:
+        """Build the binding of an object.
+
+        Raises:
+            InvalidObject: With every problem of the policy.
+            KubeError: The API server could not be asked.
+        """
+        intent = self._inline.get(item.metadata.uid)
+        if intent is None:
+            assert self._cluster is not None, "objects without a cluster are inline"
+            places = self._cluster.places
+            return await self._binder(places).bind(item)
+        meta = item.metadata
+        if self._cluster is None:
+            return await self._bind_alone(item, intent)
+        known = await self._cluster.keda_object(meta.namespace, meta.name)
+        if known is None:
+            return await self._bind_alone(item, intent)
+        wrapped = StrangersPlaces(
+            self._cluster.places, intent.environment, is_trusted=self._is_trusted
+        )
+        return await self._binder(wrapped).bind(_with_target(item, known.target, known.created))
+
+    def forget(self, uid: str) -> None:
+        """Do nothing: asks are let go one by one."""
+
+    async def _bind_alone(self, item: CustomObject, intent: InlinePolicy) -> Binding:
+        """Build a binding that depends on nothing but the policy's content, or return its twin."""
+        uid, key = item.metadata.uid, item.metadata.key
+        found = self._shared.get(uid)
+        if found is None:
+            places = StrangersPlaces(NoCluster(), intent.environment, is_trusted=self._is_trusted)
+            written = _with_target(item, {"name": STAND_IN_TARGET}, None)
+            found = self._shared[uid] = await self._binder(places).bind(written)
+            while len(self._shared) > SHARED_MAX:
+                self._shared.popitem(last=False)
+        if found.policy.key == key:
+            return found
+        return replace(found, policy=replace(found.policy, key=key))
+
+    def _binder(self, places: Any) -> Binder:
+        return Binder(triggers=self._triggers, places=places, settings=self._settings)
+
+
+def _item(ask: Ask, intent: InlinePolicy, uid: str) -> CustomObject:
+    annotations = {
+        str(key): str(value)
+        for key, value in (intent.raw["metadata"].get("annotations") or {}).items()
+    }
+    meta = ObjectMeta(
+        name=ask.name, namespace=ask.namespace, uid=uid, generation=1, annotations=annotations
+    )
+    shown = {"name": ask.name, "namespace": ask.namespace, "annotations": annotations}
+    return CustomObject(metadata=meta, raw={**intent.raw, "metadata": shown})
+
+
+def _with_target(
+    item: CustomObject, target: Mapping[str, Any], created: str | None
+) -> CustomObject:
+    """Return an inline policy as the object it stands for."""
+    metadata = dict(item.raw["metadata"])
+    if created is not None:
+        metadata["creationTimestamp"] = created
+    spec = {**item.raw["spec"], "scaleTargetRef": dict(target)}
+    meta = item.metadata
+    if created is not None:
+        meta = replace(meta, creation_timestamp=datetime.fromisoformat(created))
+    return CustomObject(metadata=meta, raw={**item.raw, "metadata": metadata, "spec": spec})

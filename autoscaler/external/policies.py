@@ -1,0 +1,369 @@
+"""The asked policies: read, decided and kept for as long as somebody asks.
+
+Everything happens as in the controller (metrics are read on time, a reading or a due time causes a
+decision), but for the end: a decision is not written, it is what KEDA is told. KEDA's HPA follows
+within its own sync period, so what was told is taken for what the target has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Set as AbstractSet
+from typing import Any, Final
+
+import structlog
+from msgspec.structs import replace
+
+from autoscaler.collect.poll import Collector
+from autoscaler.collect.source_loop import FetchReport
+from autoscaler.controller.journal import Entry, Outcome
+from autoscaler.controller.observe import observe, unread_metrics
+from autoscaler.controller.rebinding import Rebinder
+from autoscaler.controller.reconcile import FIRST_READ_SECONDS, SOON_SECONDS, NextTurn
+from autoscaler.controller.settings import ControllerSettings
+from autoscaler.controller.tracked import Tracked
+from autoscaler.controller.workers import Workers
+from autoscaler.core.decide import decide, record_rescale
+from autoscaler.errors import AutoscalerError, ConfigError, Forbidden, KubeError, NotFound
+from autoscaler.external.asks import Ask, NamedPolicy, intent_of
+from autoscaler.external.binding import PolicyBinder
+from autoscaler.external.cluster import Cluster, offline_triggers
+from autoscaler.external.served import Served, Trouble, Verdict, verdict_of
+from autoscaler.kube.cluster_reader import KubeClusterReader
+from autoscaler.kube.codec import CustomObject, ObjectMeta
+from autoscaler.kube.pods import PodView
+from autoscaler.kube.scale import ScaleView
+from autoscaler.kube.store import Store
+from autoscaler.kube.transport import KubeClient
+from autoscaler.plugins import ScalerRegistry
+from autoscaler.runtime.clock import Clock, loop_seconds
+from autoscaler.runtime.workqueue import WorkQueue
+from autoscaler.sdk.http import HttpClient
+from autoscaler.sdk.scaler import SourceContext
+from autoscaler.telemetry.metrics import Metrics
+
+WORKERS: Final = 4
+SWEEPS: Final = 4
+"""Looks for forgotten policies within the time after which one is forgotten."""
+
+log = structlog.get_logger(__name__)
+
+
+class TooMany(AutoscalerError):
+    """A limit of the server is reached."""
+
+    reason = "ResourceExhausted"
+
+
+class Policies:
+    """Policies by what they are asked with.
+
+    Args:
+        registry: The trigger types.
+        client: Connection to a cluster, None = there is none.
+        settings: Of the controller.
+        objects_max: Policies at the same time.
+        metadata_bytes_max: Of one ask.
+        forget_seconds: A policy nobody asks for is dropped after this time.
+        is_trusted: Whether callers are known by their certificates.
+        follow_redirects: Whether HTTP sources may send triggers elsewhere.
+        clock: The time decisions go by.
+        rng: Jitter.
+        metrics: Where numbers go.
+    """
+
+    def __init__(
+        self,
+        registry: ScalerRegistry,
+        client: KubeClient | None,
+        *,
+        settings: ControllerSettings,
+        objects_max: int,
+        metadata_bytes_max: int,
+        forget_seconds: float,
+        is_trusted: bool,
+        follow_redirects: bool,
+        clock: Clock,
+        rng: random.Random,
+        metrics: Metrics,
+    ) -> None:
+        self._objects_max = objects_max
+        self._metadata_bytes_max = metadata_bytes_max
+        self._forget_seconds = forget_seconds
+        self._settings = settings
+        self._clock = clock
+        self._metrics = metrics
+        self._served: dict[str, Served] = {}
+        self._by_ask: dict[Ask, Served] = {}
+        self._number = 0
+        self._uids: dict[str, str] = {}
+        self._queue: WorkQueue[str] = WorkQueue()
+        self._workers = Workers(
+            self._queue, self._turn, settings=settings, clock=clock, metrics=metrics, rng=rng
+        )
+        self._http = HttpClient(follow_redirects=follow_redirects)
+        self._cluster: Cluster | None = None
+        if client is not None:
+            self._cluster = Cluster(
+                client, settings=settings, rng=rng, on_references=self._references_changed
+            )
+        reader = KubeClusterReader(client) if client else None
+        self._collector = Collector(
+            SourceContext(http=self._http, clock=clock, cluster=reader),
+            on_readings=self._queue.add,
+            rng=rng,
+            settings=settings.collector,
+            on_fetch=self._fetched,
+        )
+        cluster = self._cluster
+        self._binder = PolicyBinder(
+            cluster.triggers(registry) if cluster else offline_triggers(registry),
+            cluster,
+            settings=settings,
+            is_trusted=is_trusted,
+        )
+        self._bindings = Rebinder(
+            self._binder,
+            self._collector,
+            cluster.entries if cluster else None,
+            clock,
+            settings,
+        )
+        if cluster is not None:
+            cluster.objects.on_change(self._object_changed)
+            cluster.on_authentication(self._authentication_changed)
+
+    def __len__(self) -> int:
+        return len(self._served)
+
+    def of(self, ask: Ask) -> Served:
+        """Return the policy an ask is about, from now on served.
+
+        Raises:
+            ConfigError: The ask carries none, or one that makes no sense by itself.
+            TooMany: There are too many.
+        """
+        served = self._by_ask.get(ask)
+        if served is None:
+            served = self._begin(ask)
+        served.asked_at = self._clock.monotonic()
+        return served
+
+    def all(self) -> list[Served]:
+        """Return every served policy."""
+        return list(self._served.values())
+
+    async def run(self) -> None:
+        """Read and decide until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                if self._cluster is not None:
+                    group.create_task(self._cluster.run(), name="external-cluster")
+                group.create_task(self._collector.run(), name="external-collector")
+                for number in range(WORKERS):
+                    group.create_task(self._workers.run(), name=f"external-worker-{number}")
+                await self._sweep()
+        finally:
+            self._queue.close()
+            await self._http.close()
+
+    def _begin(self, ask: Ask) -> Served:
+        if ask.size > self._metadata_bytes_max:
+            raise ConfigError(
+                f"trigger metadata has {ask.size} bytes, at most {self._metadata_bytes_max} are "
+                "accepted"
+            )
+        intent = intent_of(ask)
+        if len(self._served) >= self._objects_max and not self._make_room():
+            raise TooMany(f"this server already serves its limit of {self._objects_max} policies")
+        self._number += 1
+        key = f"external/{self._number}"
+        item = CustomObject(metadata=ObjectMeta(name=ask.name, namespace=ask.namespace), raw={})
+        tracked = Tracked(item, self._settings.journal_length)
+        served = Served(key, ask, intent, tracked)
+        served.replicas = self._told_before(ask)
+        self._served[key] = self._by_ask[ask] = served
+        self._uids[key] = self._binder.adopt(ask, intent)
+        self._metrics.external_policies.set(len(self._served))
+        self._queue.add(key)
+        log.info("policy_asked", object=f"{ask.namespace}/{ask.name}", policy=_shown(served))
+        return served
+
+    def _make_room(self) -> bool:
+        """Forget a policy that cannot work, so that nonsense keeps nobody out; say if there was."""
+        for served in self._served.values():
+            verdict = served.verdict
+            is_useless = verdict is not None and verdict.trouble is Trouble.INVALID
+            if is_useless and not served.streams:
+                self._forget(served)
+                return True
+        return False
+
+    def _told_before(self, ask: Ask) -> int | None:
+        """Return what KEDA was last told about the same object: its policy was edited."""
+        others = [
+            one
+            for one in self._served.values()
+            if (one.ask.namespace, one.ask.name) == (ask.namespace, ask.name)
+        ]
+        newest = max(others, key=lambda one: one.asked_at, default=None)
+        return newest.replicas if newest else None
+
+    async def _turn(self, key: str) -> NextTurn:
+        served = self._served.get(key)
+        if served is None:
+            return NextTurn()
+        retry = NextTurn(loop_seconds=self._settings.retry_seconds)
+        try:
+            item = await self._binder.find(served.ask, served.intent, self._uids[key])
+            served.tracked.item = item
+            binding = await self._bindings.bind(key, served.tracked)
+        except NotFound as error:
+            self._reject(served, Trouble.MISSING, error)
+            return retry
+        except ConfigError as error:
+            self._reject(served, Trouble.INVALID, error)
+            # A policy that came with the call is what it is.
+            return NextTurn() if not isinstance(served.intent, NamedPolicy) else retry
+        except KubeError as error:
+            if isinstance(error, Forbidden) or served.verdict is None:
+                self._reject(served, Trouble.UNAVAILABLE, error)
+            raise
+        return await self._decide(served, binding)
+
+    async def _decide(self, served: Served, binding: Any) -> NextTurn:
+        tracked = served.tracked
+        readings = self._collector.readings.of(served.key)
+        pods = self._pods(served, binding)
+        age = loop_seconds(self._clock, self._clock.monotonic() - tracked.bound_at)
+        is_early = age < FIRST_READ_SECONDS and bool(unread_metrics(binding, readings))
+        if is_early or (pods is not None and not pods.has_synced):
+            served.wake()
+            return NextTurn(loop_seconds=SOON_SECONDS)
+        now = self._clock.now()
+        if served.replicas is None:
+            served.replicas = await self._found(served, binding, now)
+        count = served.replicas
+        view = ScaleView(
+            spec_replicas=count,
+            status_replicas=count,
+            selector=binding.pod_selector,
+            resource_version="",
+        )
+        decision, memory = decide(
+            binding.policy, tracked.memory, observe(binding, view, readings, pods, now)
+        )
+        outcome = Outcome.UNCHANGED
+        if decision.is_rescale:
+            memory = record_rescale(binding.policy, memory, decision, now, succeeded=True)
+            outcome = Outcome.SERVED
+        tracked.memory, tracked.readings = memory, readings
+        seen = tuple((name, reading.value) for name, reading in readings.items())
+        tracked.journal.add(Entry(decision=decision, outcome=outcome, readings=seen))
+        self._say(served, verdict_of(binding.policy, decision, readings))
+        served.replicas = decision.desired_replicas
+        waits = (decision.requeue_after_seconds, self._bindings.next_lookup_seconds(tracked))
+        return NextTurn(min((wait for wait in waits if wait is not None), default=None))
+
+    async def _found(self, served: Served, binding: Any, now: float) -> int:
+        """Return what the target has, when nobody knows what KEDA was told.
+
+        Work that was there until a moment ago is assumed for a target with replicas: a cooldown
+        that was running begins again, and nothing is lowered early.
+        """
+        if self._cluster is None or not binding.pod_selector:
+            return 0
+        try:
+            view = await self._cluster.targets.view(binding.target)
+        except NotFound:
+            return 0
+        memory = served.tracked.memory
+        if view.spec_replicas > 0 and memory.last_active_at is None:
+            served.tracked.memory = replace(memory, last_active_at=now)
+        return view.spec_replicas
+
+    def _pods(self, served: Served, binding: Any) -> Store[PodView] | None:
+        if self._cluster is None or not binding.needs_pods or not binding.pod_selector:
+            return None
+        namespace = binding.target.namespace
+        return self._cluster.watches.pods(served.key, namespace, binding.pod_selector)
+
+    def _say(self, served: Served, verdict: Verdict) -> None:
+        before = served.verdict
+        served.publish(verdict)
+        if before != verdict:
+            log.info(
+                "policy_decided",
+                object=f"{served.ask.namespace}/{served.ask.name}",
+                replicas=None if verdict.trouble else verdict.replicas,
+                trouble=verdict.why or None,
+            )
+
+    def _reject(self, served: Served, trouble: Trouble, error: Exception) -> None:
+        self._collector.unregister(served.key)
+        served.tracked.binding = None
+        served.tracked.problem = str(error)
+        self._say(served, Verdict(trouble=trouble, why=str(error)))
+
+    async def _sweep(self) -> None:
+        """Forget what nobody asks for any more."""
+        while True:
+            await asyncio.sleep(self._forget_seconds / SWEEPS)
+            now = self._clock.monotonic()
+            for served in self.all():
+                if not served.streams and now - served.asked_at > self._forget_seconds:
+                    self._forget(served)
+
+    def _forget(self, served: Served) -> None:
+        del self._served[served.key]
+        del self._by_ask[served.ask]
+        self._binder.let_go(self._uids.pop(served.key))
+        self._collector.unregister(served.key)
+        self._queue.forget(served.key)
+        if self._cluster is not None:
+            self._cluster.watches.release(served.key)
+        self._metrics.external_policies.set(len(self._served))
+        log.info("policy_forgotten", object=f"{served.ask.namespace}/{served.ask.name}")
+
+    def _object_changed(self, key: str, old: CustomObject | None, new: CustomObject | None) -> None:
+        del old, new
+        namespace, _, name = key.partition("/")
+        for served in self._served.values():
+            if served.intent == NamedPolicy(namespace, name):
+                self._queue.add(served.key)
+
+    def _authentication_changed(
+        self, key: str, old: CustomObject | None, new: CustomObject | None
+    ) -> None:
+        if old is None or new is None or old.raw.get("spec") != new.raw.get("spec"):
+            name = key.rpartition("/")[2]
+            for served in self._served.values():
+                if _uses(served, name):
+                    self._refresh(served)
+
+    def _references_changed(self, users: AbstractSet[str]) -> None:
+        for served in self._served.values():
+            if served.tracked.item.metadata.uid in users:
+                self._refresh(served)
+
+    def _refresh(self, served: Served) -> None:
+        served.tracked.is_stale = True
+        self._queue.add(served.key)
+
+    def _fetched(self, report: FetchReport) -> None:
+        self._metrics.fetched(report.scaler, report.seconds, report.queries, report.error_reason)
+
+
+def _uses(served: Served, authentication: str) -> bool:
+    binding = served.tracked.binding
+    if binding is None:
+        return True
+    references = [trigger.authentication_ref for trigger in binding.obj.spec.triggers]
+    return any(one is not None and one.name == authentication for one in references)
+
+
+def _shown(served: Served) -> str:
+    if isinstance(served.intent, NamedPolicy):
+        return f"{served.intent.namespace}/{served.intent.name}"
+    return served.intent.digest[:12]

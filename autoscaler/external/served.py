@@ -1,0 +1,126 @@
+"""One asked policy between two calls: what was decided, and who waits to hear of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from autoscaler.controller.tracked import Tracked
+from autoscaler.core.fallback import FALLBACK_EXISTS
+from autoscaler.core.model import Decision, Policy, Reading
+from autoscaler.external.asks import Ask, Intent
+
+FALLBACK: Final = FALLBACK_EXISTS.type
+METRIC_NAME: Final = "flyball"
+"""Of the only metric served; KEDA's HPA calls it ``s<trigger index>-flyball``."""
+
+
+class Trouble(StrEnum):
+    """Why there is no answer."""
+
+    INVALID = "invalid"
+    """The caller must change what it asks with."""
+    MISSING = "missing"
+    """What the caller names does not exist."""
+    UNAVAILABLE = "unavailable"
+    """A source or the API server does not answer; it may next time."""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to every call about a policy, until the next one.
+
+    Attributes:
+        replicas: What the target should have; only meaningful without trouble.
+        trouble: None = there is an answer.
+        why: What the trouble is, for people.
+    """
+
+    replicas: int = 0
+    trouble: Trouble | None = None
+    why: str = ""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the target should have any replica."""
+        return self.replicas > 0
+
+
+class Served:
+    """An asked policy.
+
+    Attributes:
+        key: Of its metrics and turns.
+        intent: What the ask names or carries.
+        tracked: What the controller would keep about the object: memory, journal, binding.
+        replicas: What KEDA was last told, taken for what the target has; None = nothing yet.
+        verdict: None until there is one.
+        asked_at: When it was last asked about, monotonic seconds.
+        streams: Open streams about it.
+    """
+
+    def __init__(self, key: str, ask: Ask, intent: Intent, tracked: Tracked) -> None:
+        self.key = key
+        self.ask = ask
+        self.intent = intent
+        self.tracked = tracked
+        self.replicas: int | None = None
+        self.verdict: Verdict | None = None
+        self.asked_at = 0.0
+        self.streams = 0
+        self._changed = asyncio.Event()
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the policy has been found to be usable."""
+        return self.tracked.binding is not None
+
+    def publish(self, verdict: Verdict) -> None:
+        """Answer with a verdict from now on."""
+        if verdict != self.verdict:
+            self.verdict = verdict
+            self.wake()
+
+    def wake(self) -> None:
+        """Let everybody who waits for a change look again."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def change(self) -> None:
+        """Wait until something about it changes."""
+        await self._changed.wait()
+
+
+def verdict_of(policy: Policy, decision: Decision, readings: Mapping[str, Reading]) -> Verdict:
+    """Return the answer that a decision amounts to.
+
+    When nothing could be read and no fallback stands in, the decision merely holds the count; the
+    caller is told so, as its own fallback may know better. A number is never made up.
+
+    Args:
+        policy: Decided for.
+        decision: As made.
+        readings: It was made from.
+    """
+    if _is_blind(decision, readings) and not _is_told(policy, decision):
+        errors = {one.metric: one.error for one in readings.values() if one.error is not None}
+        why = "; ".join(f"{metric}: {error}" for metric, error in sorted(errors.items()))
+        return Verdict(trouble=Trouble.UNAVAILABLE, why=why or "no metric could be read")
+    return Verdict(replicas=decision.desired_replicas)
+
+
+def _is_blind(decision: Decision, readings: Mapping[str, Reading]) -> bool:
+    """Whether no metric said anything."""
+    if decision.proposals:
+        return all(proposal.replicas is None for proposal in decision.proposals)
+    return bool(readings) and all(one.error is not None for one in readings.values())
+
+
+def _is_told(policy: Policy, decision: Decision) -> bool:
+    """Whether the count stands whatever the metrics say."""
+    if policy.pause.paused or policy.pause.replicas is not None or policy.force_activation:
+        return True
+    return any(one.type == FALLBACK and one.status == "True" for one in decision.conditions)
