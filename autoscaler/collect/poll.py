@@ -66,7 +66,7 @@ class Collector:
     def register(self, key: str, readers: Sequence[tuple[MetricReader, float]]) -> None:
         """Read an object's metrics, each reader's every so many seconds.
 
-        New or changed metrics are read at once.
+        New or changed metrics are read at once, unless somebody has just asked the same.
 
         Replaces an earlier registration of ``key``. Metrics that ask the same as before keep their
         readings and are not read early.
@@ -88,7 +88,12 @@ class Collector:
         for one in wanted:
             self._sources[one.source_key].add(one)
         for one in fresh:
-            self._sources[one.source_key].ask([one])
+            source = self._sources[one.source_key]
+            reading = source.recall(one)
+            if reading is None:
+                source.ask([one])
+            else:
+                self._store([(one, reading)])
         self._release(before.values())
         self._update_pushes(key, wanted)
 

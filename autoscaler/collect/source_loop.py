@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 Delivery = Sequence[tuple[Subscription, Reading]]
 SHORTEST_WAIT_SECONDS = 0.001
+REUSED_SECONDS = 1.0
+"""An answer this young (real seconds) is as good as a new one to whoever asks the same."""
 
 
 class SourceHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +97,8 @@ class SourceLoop:
         self._fetches = 0
         self._queries = 0
         self._probed = 0
+        self._answers: Mapping[Hashable, Answer | MetricError] = {}
+        self._answered_at = (0.0, 0.0)
 
     def add(self, one: Subscription) -> None:
         """Serve another metric."""
@@ -105,6 +109,15 @@ class SourceLoop:
         """Stop serving a metric; say whether it was the last one."""
         self._timetable.remove(one)
         return len(self._timetable) == 0
+
+    def recall(self, one: Subscription) -> Reading | None:
+        """Return a reading of a new metric from the answer another one has just got, if any."""
+        answer = self._answers.get(one.query)
+        at, read_at = self._answered_at
+        is_young = loop_seconds(self._clock, self._clock.monotonic() - read_at) < REUSED_SECONDS
+        if answer is None or isinstance(answer, MetricError) or not is_young:
+            return None
+        return one.reading(answer, at)
 
     def ask(self, wanted: Iterable[Subscription]) -> None:
         """Read metrics at once (unless the source is being left alone)."""
@@ -196,6 +209,7 @@ class SourceLoop:
             except MetricError as error:
                 answers, failure = dict.fromkeys(queries, error), error
             took = loop.time() - began
+        self._answers, self._answered_at = answers, (at, self._clock.monotonic())
         self._fetches += 1
         self._queries += len(queries)
         self._note(failure)
