@@ -187,7 +187,7 @@ async def constants() -> None:
 
     unary = grpc.unary_unary_rpc_method_handler
     server = grpc.aio.server()
-    methods = {
+    methods: dict[str, Any] = {
         "GetMetrics": unary(
             values, GetMetricsRequest.FromString, GetMetricsResponse.SerializeToString
         ),
