@@ -8,11 +8,11 @@ single trigger with ``type`` beside them.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
-import yaml
 
 from autoscaler.api.manifest import read_documents
 from autoscaler.api.parse import API_VERSIONS, FLYBALL_API, find_unknown_fields
@@ -38,6 +38,8 @@ NUMBERS: Final = (
 """Keys of the flat form that belong to the object, not to its trigger."""
 
 NAME_LENGTH_MAX: Final = 253
+
+_WHOLE: Final = re.compile(r" *-?[0-9]{1,18} *")
 
 
 class Ask(NamedTuple):
@@ -196,14 +198,10 @@ def _flat(metadata: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     return _object({**spec, "triggers": [trigger]}), environment
 
 
-def _number(key: str, value: str) -> object:
-    try:
-        number = yaml.safe_load(value)
-    except yaml.YAMLError:
-        number = value
-    if not isinstance(number, int) or isinstance(number, bool):
+def _number(key: str, value: str) -> int:
+    if not _WHOLE.fullmatch(value):
         raise ConfigError(f'{key}: "{shorten(value, 40)}" must be a whole number')
-    return number
+    return int(value)
 
 
 def _refuse_others(metadata: Mapping[str, str], form: str) -> None:
