@@ -87,13 +87,7 @@ class Collector:
         self._objects[key] = wanted
         for one in wanted:
             self._sources[one.source_key].add(one)
-        for one in fresh:
-            source = self._sources[one.source_key]
-            reading = source.recall(one)
-            if reading is None:
-                source.ask([one])
-            else:
-                self._store([(one, reading)])
+        self._read(fresh)
         self._release(before.values())
         self._update_pushes(key, wanted)
 
@@ -107,6 +101,12 @@ class Collector:
         """Read all metrics of an object at once."""
         for one in self._objects.get(key, ()):
             self._sources[one.source_key].ask([one])
+
+    def renew(self, key: str) -> None:
+        """Forget an object's readings and read it anew, unless somebody has just asked the same."""
+        wanted = self._objects.get(key, ())
+        self.readings.forget(key, [one.metric for one in wanted])
+        self._read(wanted)
 
     def is_registered(self, key: str) -> bool:
         """Whether the object's metrics are being read."""
@@ -128,6 +128,16 @@ class Collector:
                 await asyncio.Event().wait()
             finally:
                 self._group = None
+
+    def _read(self, wanted: Iterable[Subscription]) -> None:
+        """Read metrics at once, from an answer that is still warm or from the source."""
+        for one in wanted:
+            source = self._sources[one.source_key]
+            reading = source.recall(one)
+            if reading is None:
+                source.ask([one])
+            else:
+                self._store([(one, reading)])
 
     def _open_sources(self, wanted: Iterable[Subscription]) -> None:
         """Make sure each metric has its source; all or none."""

@@ -15,7 +15,7 @@ from autoscaler.sdk.scaler import PushScaler, SourceContext
 
 log = structlog.get_logger(__name__)
 
-RECONNECT_SECONDS = 1.0
+RECONNECT_SECONDS = 2.0
 RECONNECT_SECONDS_MAX = 60.0
 
 
@@ -34,6 +34,8 @@ async def follow(
                 backoff.reset()
                 if active:
                     ask()
+            # An ordered end says that the source is well; it may only have moved.
+            backoff.reset()
         except Exception as error:  # noqa: BLE001 - polling goes on without the push stream
             log.info("push_stream_failed", error=describe(error), scaler=type(scaler).__name__)
         now = asyncio.get_running_loop().time()

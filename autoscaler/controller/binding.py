@@ -67,7 +67,7 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def found(self) -> object:
         """What was looked up to make the binding."""
-        return self.target, self.resolved
+        return self.target, self.resolved, self.metrics
 
     @property
     def external_metrics(self) -> tuple[str, ...]:

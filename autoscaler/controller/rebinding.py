@@ -16,6 +16,7 @@ from autoscaler.controller.triggers import HasTriggers
 from autoscaler.errors import ConfigError, Forbidden, KubeError, MetricRejected
 from autoscaler.kube.codec import CustomObject
 from autoscaler.runtime.clock import Clock
+from autoscaler.sdk.scaler import LearningScaler
 
 log = structlog.get_logger(__name__)
 
@@ -99,6 +100,9 @@ class Rebinder(Generic[B]):
         is_current = binding is not None and wanted == tracked.fingerprint
         if binding is not None and is_current and not self._is_due(key, tracked, binding):
             return binding
+        learned = [one for one in _learning(binding) if one.has_learned()]
+        for scaler in learned:
+            scaler.take_over()
         try:
             fresh = await self._binder.bind(tracked.item)
         except (ConfigError, Forbidden):
@@ -112,6 +116,8 @@ class Rebinder(Generic[B]):
         else:
             if binding is None or not is_current or fresh.found != binding.found:
                 self._collector.register(key, fresh.readers)
+                if learned:
+                    self._collector.renew(key)
                 binding = fresh
         tracked.binding, tracked.problem, tracked.fingerprint = binding, "", wanted
         tracked.bound_at, tracked.is_stale = self._clock.monotonic(), False
@@ -130,7 +136,7 @@ class Rebinder(Generic[B]):
 
     def _is_due(self, key: str, tracked: TrackedItem[B], binding: B) -> bool:
         """Whether what the object refers to has to be looked up again."""
-        if tracked.is_stale:
+        if tracked.is_stale or any(one.has_learned() for one in _learning(binding)):
             return True
         if not binding.has_references:
             return False
@@ -146,3 +152,10 @@ class Rebinder(Generic[B]):
                 self._entries.forget()
             return True
         return False
+
+
+def _learning(binding: AnyBinding | None) -> list[LearningScaler]:
+    """Return the scalers whose metrics their sources declare."""
+    if binding is None:
+        return []
+    return [reader for reader, _ in binding.readers if isinstance(reader, LearningScaler)]

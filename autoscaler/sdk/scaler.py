@@ -159,6 +159,23 @@ class Scaler(Protocol):
 
 
 @runtime_checkable
+class LearningScaler(Scaler, Protocol):
+    """A scaler whose metrics are known only from its source's answers.
+
+    It declares what it knows, and an answer that says otherwise is an error reading; the object is
+    then bound anew, with what was learned, before anything is decided.
+    """
+
+    def has_learned(self) -> bool:
+        """Whether an answer said that the metrics are others than ``metric_specs`` returns."""
+        ...
+
+    def take_over(self) -> None:
+        """Return from ``metric_specs`` what was learned from now on."""
+        ...
+
+
+@runtime_checkable
 class PushScaler(Scaler, Protocol):
     """A scaler whose source can also say by itself that something happened."""
 

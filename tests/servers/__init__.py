@@ -5,12 +5,14 @@ and ``restart()`` (same port, same data). A machine that lacks the program raise
 :class:`ServerMissing`, which the fixtures turn into a skip naming it.
 """
 
+from tests.servers.external_scaler import GoExternalScaler
 from tests.servers.kafka import KafkaServer
 from tests.servers.process import Server, ServerMissing, free_port
 from tests.servers.prometheus import PrometheusServer
 from tests.servers.redis import RedisServer
 
 __all__ = [
+    "GoExternalScaler",
     "KafkaServer",
     "PrometheusServer",
     "RedisServer",

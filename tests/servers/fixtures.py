@@ -7,12 +7,19 @@ from typing import TypeVar
 
 import pytest
 
-from tests.servers import KafkaServer, PrometheusServer, RedisServer, Server, ServerMissing
+from tests.servers import (
+    GoExternalScaler,
+    KafkaServer,
+    PrometheusServer,
+    RedisServer,
+    Server,
+    ServerMissing,
+)
 
 AnyServer = TypeVar("AnyServer", bound=Server)
 
 KINDS: dict[str, type[Server]] = {
-    server.name: server for server in (RedisServer, PrometheusServer, KafkaServer)
+    server.name: server for server in (RedisServer, PrometheusServer, KafkaServer, GoExternalScaler)
 }
 
 

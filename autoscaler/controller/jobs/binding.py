@@ -61,7 +61,7 @@ class JobBinding(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def found(self) -> object:
         """What was looked up to make the binding."""
-        return self.resolved
+        return self.resolved, self.metrics
 
     @property
     def polling_interval_seconds(self) -> float:

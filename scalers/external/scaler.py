@@ -1,0 +1,197 @@
+"""The trigger types ``external`` and ``external-push``.
+
+Names and targets of the metrics are the server's, and known only once it has been asked. Until then
+the trigger declares one metric of its own, so that it can fail and fall back like any other; an
+answer with other metrics than those declared is taken over, and the object is bound anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Hashable, Sequence
+from typing import Any, ClassVar, Final, Self
+
+import grpc
+
+from autoscaler.sdk import (
+    Answer,
+    MetricError,
+    MetricMalformed,
+    MetricSpec,
+    Reading,
+    SourceContext,
+    TargetType,
+    TriggerConfig,
+    TriggerContext,
+)
+from autoscaler.sdk.conversion import INT64_MAX
+from autoscaler.sdk.externalscaler import (
+    GetMetricSpecResponse,
+    IsActiveResponse,
+    ScaledObjectRef,
+    method_path,
+)
+from scalers.external.channels import channel_to
+from scalers.external.config import ExternalConfig
+from scalers.external.source import (
+    Declared,
+    ExternalSource,
+    ObjectRef,
+    Told,
+    as_metric_error,
+)
+
+UNKNOWN: Final = Declared("external", 1000)
+"""Stands for the server's metrics until they are known."""
+
+
+class ExternalScaler:
+    """One trigger; see :class:`autoscaler.sdk.LearningScaler`."""
+
+    config_type: ClassVar[type[TriggerConfig]] = ExternalConfig
+    tier: ClassVar[str] = "gold"
+    description: ClassVar[str] = "Metrics of an external scaler over gRPC"
+
+    def __init__(self, config: ExternalConfig, context: TriggerContext) -> None:
+        self._endpoint = config.endpoint()
+        self._ref = ObjectRef(context.namespace, context.name, config.forwarded)
+        self._prefix = f"s{context.trigger_index}-"
+        self._target_type = TargetType(context.metric_type or TargetType.AVERAGE_VALUE)
+        self._declared: tuple[Declared, ...] = (UNKNOWN,)
+        self._learned: tuple[Declared, ...] = (UNKNOWN,)
+
+    @classmethod
+    def create(cls, config: ExternalConfig, context: TriggerContext) -> Self:
+        """Build the scaler of one trigger."""
+        return cls(config, context)
+
+    def metric_specs(self) -> Sequence[MetricSpec]:
+        """Return the metrics the server has declared."""
+        return tuple(
+            MetricSpec(
+                name=self._prefix + one.name,
+                target_type=self._target_type,
+                target_milli=one.target_milli,
+            )
+            for one in self._declared
+        )
+
+    def has_learned(self) -> bool:
+        """Whether the server now declares other metrics."""
+        return self._learned != self._declared
+
+    def take_over(self) -> None:
+        """Declare what the server does from now on."""
+        self._declared = self._learned
+
+    def source_key(self) -> Hashable:
+        """Return the server, and as whom it is called."""
+        return self._endpoint
+
+    def open_source(self, context: SourceContext) -> ExternalSource:
+        """Build the connection, shared by all triggers of the server."""
+        del context
+        return ExternalSource(self._endpoint)
+
+    def query(self, metric_name: str) -> Hashable:
+        """Return whom to ask about; one answer has all metrics."""
+        del metric_name
+        return self._ref
+
+    def reading(self, metric_name: str, answer: Answer, at: float) -> Reading:
+        """Return a metric's values and the server's own verdict on activity."""
+        if not isinstance(answer, Told):
+            raise MetricMalformed(f"external scaler {self._endpoint.address}: no answer of its")
+        if answer.specs != self._declared:
+            self._learned = answer.specs
+            names = ", ".join(one.name for one in answer.specs)
+            raise MetricMalformed(
+                f"external scaler {self._endpoint.address} declares {names:.200}; taken over"
+            )
+        found = answer.values[metric_name.removeprefix(self._prefix)]
+        if isinstance(found, MetricError):
+            raise found
+        return self._reading(metric_name, found, answer.active, at)
+
+    def _reading(
+        self, metric_name: str, values: Sequence[float], active: bool, at: float
+    ) -> Reading:
+        """Return the values as the HPA adds them up: each in thousandths, none below zero."""
+        milli = [int(value * 1000) for value in values]
+        if max(map(abs, milli)) > INT64_MAX:
+            raise MetricMalformed(f"metric {metric_name}: a value is too large for a metric value")
+        return Reading(
+            metric=metric_name,
+            sampled_at=at,
+            value=sum(values),
+            values_milli=tuple(max(0, value) for value in milli),
+            active=active,
+        )
+
+
+class ExternalPushScaler(ExternalScaler):
+    """The same, and the server also says by itself when there is work."""
+
+    description: ClassVar[str] = "Metrics of an external scaler over gRPC, woken by its streams"
+
+    def __init__(self, config: ExternalConfig, context: TriggerContext) -> None:
+        super().__init__(config, context)
+        self._has_spec_stream = True
+
+    async def activity(self, context: SourceContext) -> AsyncIterator[bool]:
+        """Yield what the server says on ``StreamIsActive``, and True for new specs.
+
+        Ends with the activity stream. A server without the stream of specs is not asked for it
+        again.
+
+        Raises:
+            MetricError: The stream failed.
+        """
+        del context
+        news: asyncio.Queue[bool | MetricError | None] = asyncio.Queue(maxsize=16)
+        async with channel_to(self._endpoint) as channel, asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._follow_activity(channel, news))]
+            if self._has_spec_stream:
+                tasks.append(group.create_task(self._follow_specs(channel, news)))
+            try:
+                while True:
+                    found = await news.get()
+                    if found is None:
+                        return
+                    if isinstance(found, MetricError):
+                        raise found
+                    yield found
+            except GeneratorExit:
+                # Left by whoever listened; a group must not see that as a failure.
+                return
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+    async def _follow_activity(
+        self, channel: grpc.aio.Channel, news: asyncio.Queue[bool | MetricError | None]
+    ) -> None:
+        """Pass on every verdict; at the end None, or why."""
+        try:
+            async for answer in self._stream(channel, "StreamIsActive", IsActiveResponse):
+                await news.put(bool(answer.result))
+            await news.put(None)
+        except grpc.aio.AioRpcError as error:
+            await news.put(as_metric_error(error, self._endpoint.address, "StreamIsActive"))
+
+    async def _follow_specs(
+        self, channel: grpc.aio.Channel, news: asyncio.Queue[bool | MetricError | None]
+    ) -> None:
+        """Have everything read again when the server declares other metrics."""
+        try:
+            async for _ in self._stream(channel, "StreamMetricSpec", GetMetricSpecResponse):
+                await news.put(True)
+        except grpc.aio.AioRpcError as error:
+            # Whatever else is wrong also ends the other stream.
+            self._has_spec_stream = error.code() is not grpc.StatusCode.UNIMPLEMENTED
+
+    def _stream(self, channel: grpc.aio.Channel, method: str, message: Any) -> AsyncIterator[Any]:
+        opened = channel.unary_stream(
+            method_path(method), ScaledObjectRef.SerializeToString, message.FromString
+        )
+        return aiter(opened(self._ref.message()))
