@@ -12,8 +12,8 @@ from autoscaler import __version__
 from autoscaler.cli.main import app
 
 REPOSITORY = Path(__file__).parents[3]
-EXAMPLES = sorted((REPOSITORY / "deploy" / "examples").glob("*.yaml"))
-COMMANDS = ("run", "demo", "validate", "explain", "scalers", "crds")
+EXAMPLES = sorted((REPOSITORY / "deploy" / "examples").rglob("*.yaml"))
+COMMANDS = ("run", "external-scaler", "demo", "validate", "explain", "scalers", "crds")
 
 WRONG = """\
 apiVersion: flyball.dev/v1alpha1

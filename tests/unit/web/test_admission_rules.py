@@ -44,7 +44,7 @@ from tests.webhook_cases import (
 FOLDER = Path(__file__).parents[3] / "deploy" / "examples"
 EXAMPLES = [
     pytest.param(manifest, id=f"{path.stem}-{manifest['kind']}")
-    for path in sorted(FOLDER.glob("*.yaml"))
+    for path in sorted(FOLDER.rglob("*.yaml"))
     for manifest in yaml.safe_load_all(path.read_text())
 ]
 
