@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from simulations.benchmark.page import write_page
 from simulations.benchmark.readme import write_readme
 from simulations.benchmark.result import Result, Results, read_results, write_results
-from simulations.benchmark.run import Part, parts_of, run_part, run_parts
+from simulations.benchmark.run import Part, parts_of, run_part, run_parts, set_parts
 from simulations.benchmark.tuned import run_tuned, tuned_parts
 from simulations.errors import SimulationError
 from simulations.sweep.executors import Executor, executor_of
@@ -21,6 +21,7 @@ from simulations.workload.catalogue import TRACES
 
 RESULTS: Final = "results.json.gz"
 TUNED: Final = "tuned.json.gz"
+SETS: Final = "sets.json.gz"
 
 
 def main() -> None:
@@ -32,15 +33,15 @@ def main() -> None:
     parser.add_argument("--trace", action="append", choices=list(TRACES), help="only these traces")
     parser.add_argument(
         "--track",
-        choices=("default", "tuned", "all", "none"),
+        choices=("default", "tuned", "sets", "all", "none"),
         default="all",
         help="what to run; the report is of what is in the folder (default all)",
     )
     chosen = parser.parse_args()
-    tracks = {"all": {RESULTS, TUNED}, "default": {RESULTS}, "tuned": {TUNED}, "none": set()}
-    for name in sorted({RESULTS, TUNED} - tracks[chosen.track]):
-        if not (chosen.output / name).exists():
-            parser.error(f"{chosen.output / name} is not there; the report needs both tracks")
+    tracks = {"default": RESULTS, "tuned": TUNED, "sets": SETS}
+    for track, name in tracks.items():
+        if chosen.track not in {track, "all"} and not (chosen.output / name).exists():
+            parser.error(f"{chosen.output / name} is not there; the report needs all tracks")
     try:
         _write(chosen)
     except SimulationError as error:
@@ -57,9 +58,12 @@ def _write(chosen: argparse.Namespace) -> None:
     if chosen.track in {"tuned", "all"}:
         results = _run("tuned track", tuned_parts(traces), executor, run_tuned)
         write_results(results, chosen.output / TUNED)
-    report = read_results(chosen.output / RESULTS), read_results(chosen.output / TUNED)
-    write_readme(*report, chosen.output)
-    write_page(*report, chosen.output)
+    if chosen.track in {"sets", "all"}:
+        results = _run("other sizes and services", set_parts(traces), executor, run_part)
+        write_results(results, chosen.output / SETS)
+    default, tuned, sets = (read_results(chosen.output / name) for name in (RESULTS, TUNED, SETS))
+    write_readme(default, tuned, sets, chosen.output)
+    write_page(default, tuned, sets, chosen.output)
     Console(stderr=True).print(f"wrote README.md and report.html in {chosen.output}")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import numpy as np
 
-from simulations.benchmark.result import Result
+from simulations.benchmark.result import Result, Results
 from simulations.benchmark.run import ORACLE
 from simulations.policies.past import Floats
 
@@ -94,6 +94,15 @@ class Cells:
             hours=hours,
             violation_range=(min(violations), max(violations)),
         )
+
+
+def cells_of_sets(sets: Results) -> dict[str, Cells]:
+    """Return the cells of each other size or service by its name, as worlds of their own."""
+    grouped: dict[str, list[Result]] = {}
+    for run in sets.runs:
+        alone = msgspec.structs.replace(run, variant="")
+        grouped.setdefault(run.variant, []).append(alone)
+    return {name: Cells(runs) for name, runs in grouped.items()}
 
 
 def mean(values: Sequence[float]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from simulations.benchmark import protocol, tables
-from simulations.benchmark.cells import Cells, mean
+from simulations.benchmark.cells import Cells, cells_of_sets, mean
 from simulations.benchmark.result import Results
 from simulations.benchmark.run import ORACLE
 from simulations.benchmark.tuned import at_budgets
@@ -19,12 +19,13 @@ MOST_COST = 3.0
 """Dearer autoscalers would squeeze the others into a corner of the chart."""
 
 
-def write_page(results: Results, tuned: Results, folder: Path) -> None:
+def write_page(results: Results, tuned: Results, sets: Results, folder: Path) -> None:
     """Write ``report.html`` and a chart per start-up.
 
     Args:
         results: Of the default track.
         tuned: Of the tuned track.
+        sets: Of the other sizes and services.
         folder: Exists.
     """
     cells = Cells(results.runs)
@@ -45,6 +46,7 @@ def write_page(results: Results, tuned: Results, folder: Path) -> None:
     for profile in cells.profiles:
         parts += [tables.sensitivity(cells, profile), tables.by_trace(cells, profile)]
     parts.append(tables.unstable(cells))
+    parts += [tables.of_set(found, name) for name, found in cells_of_sets(sets).items()]
     page = Page(
         title="The standard benchmark",
         lead=(

@@ -83,19 +83,32 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
         start_up_ratio: Factor on start-ups.
         service_ratio: Factor on what a replica serves, unknown to everybody but the oracle.
         lag_ratio: Factor on the age of metrics.
+        peak_replicas: What the peak of a load needs.
+        service: As everybody knows it.
+        waiting: When a request is late.
+        facts: What all autoscalers are told.
     """
 
     name: str = ""
     start_up_ratio: float = 1.0
     service_ratio: float = 1.0
     lag_ratio: float = 1.0
+    peak_replicas: int = PEAK_REPLICAS
+    service: Service = SERVICE
+    waiting: Waiting = WAITING
+    facts: ServiceFacts = FACTS
 
     @property
     def plant(self) -> Plant:
         """The plant; lanes have start-ups of their own."""
-        mean = SERVICE.mean_seconds / self.service_ratio
-        service = msgspec.structs.replace(SERVICE, mean_seconds=mean)
-        return Plant(service=service, start_up=PROFILES[0].start_up(), waiting=WAITING)
+        mean = self.service.mean_seconds / self.service_ratio
+        service = msgspec.structs.replace(self.service, mean_seconds=mean)
+        return Plant(service=service, start_up=PROFILES[0].start_up(), waiting=self.waiting)
+
+    @property
+    def known_table(self) -> LatenessTable:
+        """Late requests of the service as everybody knows it."""
+        return LatenessTable(self.service, self.waiting, step_seconds=STEP_SECONDS)
 
 
 AS_IS: Final = Variant()
@@ -107,6 +120,35 @@ SENSITIVITY: Final = (
 )
 """Besides :data:`SLOW_START`, whose lanes run with those of the world as it is."""
 
+LONG_SERVICE: Final = Service(mean_seconds=20.0, concurrency=1)
+LONG_WAITING: Final = Waiting(slo_seconds=20.0, timeout_seconds=300.0, buffer_requests=1e6)
+
+SETS: Final = (
+    Variant(
+        name="a peak of 6 replicas",
+        peak_replicas=6,
+        facts=msgspec.structs.replace(FACTS, maximum=15),
+    ),
+    Variant(
+        name="a peak of 400 replicas",
+        peak_replicas=400,
+        facts=msgspec.structs.replace(FACTS, maximum=1000),
+    ),
+    Variant(
+        name="requests of 20 s, one at a time",
+        service=LONG_SERVICE,
+        waiting=LONG_WAITING,
+        facts=ServiceFacts(
+            requests_per_second=LONG_SERVICE.requests_per_second,
+            concurrency=LONG_SERVICE.concurrency,
+            minimum=FACTS.minimum,
+            maximum=FACTS.maximum,
+        ),
+    ),
+)
+"""Other sizes and another service: how many replicas share a queue decides how much slack each
+needs (square-root staffing), and how long a request takes, how soon a decision is felt."""
+
 SENSITIVITY_DAYS: Final = 1.0
 """Scored days of the variants; they are compared with the same days of the world as it is."""
 
@@ -116,6 +158,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         trace: Name.
+        variant: Of the world.
         load: Of the run: run-in and scored part.
         past: What could be read of it before the run.
         signals: What autoscalers see.
@@ -126,6 +169,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     trace: str
+    variant: Variant
     load: Load
     past: Past
     signals: tuple[Signal, ...]
@@ -148,7 +192,7 @@ def prepare(name: str, variant: Variant = AS_IS, *, scored_days: float = SCORED_
         scored_days: At most.
     """
     trace, learned_steps = cut(load_trace(name))
-    scale = carried(LatenessTable(SERVICE, WAITING, step_seconds=STEP_SECONDS)) / peak_of(trace)
+    scale = carried(variant) / peak_of(trace)
     load = load_of(trace, step_seconds=STEP_SECONDS, seed=ARRIVALS_SEED, scale=scale)
     warm_up = int(learned_steps * trace.step_seconds / STEP_SECONDS)
     run_in = min(round(RUN_IN_SECONDS / STEP_SECONDS), warm_up)
@@ -160,6 +204,7 @@ def prepare(name: str, variant: Variant = AS_IS, *, scored_days: float = SCORED_
     rates = load.expected / STEP_SECONDS
     return Prepared(
         trace=name,
+        variant=variant,
         load=part_of(load, begin, end),
         past=past_of(load, rate, plant.service, steps=begin, seed=ARRIVALS_SEED),
         signals=signals,
@@ -200,12 +245,13 @@ def peak_of(trace: Trace) -> float:
     return float(np.nanquantile(trace.per_second(), PEAK_RATIO))
 
 
-def carried(table: LatenessTable) -> float:
+def carried(variant: Variant) -> float:
     """Return the highest rate that the peak's replicas serve well enough."""
-    low, high = 0.0, PEAK_REPLICAS * SERVICE.requests_per_second
+    table, peak = variant.known_table, variant.peak_replicas
+    low, high = 0.0, peak * variant.service.requests_per_second
     for _ in range(60):
         middle = (low + high) / 2
-        if table.replicas_for(np.array([middle]), LATE_RATIO)[0] <= PEAK_REPLICAS:
+        if table.replicas_for(np.array([middle]), LATE_RATIO)[0] <= peak:
             low = middle
         else:
             high = middle

@@ -8,7 +8,7 @@ from textwrap import fill
 from typing import Final
 
 from simulations.benchmark import protocol, tables
-from simulations.benchmark.cells import Cells
+from simulations.benchmark.cells import Cells, cells_of_sets
 from simulations.benchmark.compare import COST_ALLOWED, LEAST_DAYS
 from simulations.benchmark.result import Results
 from simulations.benchmark.tuned import RATIOS, at_budgets
@@ -18,7 +18,8 @@ WIDTH: Final = 128
 
 INTRODUCTION: Final = """
 Written by `make simulate`; every figure on this page is computed from
-[results.json.gz](results.json.gz) and [tuned.json.gz](tuned.json.gz). What the autoscalers are, and
+[results.json.gz](results.json.gz), [tuned.json.gz](tuned.json.gz) and
+[sets.json.gz](sets.json.gz). What the autoscalers are, and
 where their defaults come from: [baselines](../reference/baselines.md).
 
 **Cost** is replica-hours (start-up and drain paid) as a multiple of perfect foresight's on the same
@@ -54,6 +55,12 @@ autoscalers does not hold when a variant turns it round by more than 1 % of cost
 lateness, either way.
 """
 
+SETS: Final = """
+The first scored day of the same traces with slow start-up and one seed, scaled to another number of
+replicas at the peak (bounds 15 and 1,000), or served by another service: 20 s per request, one at a
+time per replica, late after 20 s of waiting and given up after 300 s.
+"""
+
 PROTOCOL: Final = """
 - Loads: {traces} shipped traces ([their sources](../../simulations/traces/README.md)). The first
   {warm_up:.0%} of each are the past, which learners have read as metrics showed it; the rest is
@@ -83,12 +90,13 @@ PROTOCOL: Final = """
 """
 
 
-def write_readme(results: Results, tuned: Results, folder: Path) -> None:
+def write_readme(results: Results, tuned: Results, sets: Results, folder: Path) -> None:
     """Write the page into a folder.
 
     Args:
         results: Of the default track.
         tuned: Of the tuned track.
+        sets: Of the other sizes and services.
         folder: Exists.
     """
     cells = Cells(results.runs)
@@ -111,6 +119,9 @@ def write_readme(results: Results, tuned: Results, folder: Path) -> None:
         _text(SENSITIVITY),
         *_shown(tables.sensitivity(cells, profile) for profile in profiles),
         *_shown([tables.unstable(cells)]),
+        "## Other sizes and services",
+        _text(SETS),
+        *_shown(tables.of_set(found, name) for name, found in cells_of_sets(sets).items()),
         "## By trace",
         *_shown(tables.by_trace(cells, profile) for profile in profiles),
         "## Protocol",

@@ -11,16 +11,14 @@ import numpy as np
 from simulations.benchmark.protocol import (
     AS_IS,
     DAY_SECONDS,
-    FACTS,
     LATE_RATIO,
     PROFILES,
     SCORED_DAYS,
     SEEDS,
     SENSITIVITY,
     SENSITIVITY_DAYS,
-    SERVICE,
+    SETS,
     SLOW_START,
-    WAITING,
     Prepared,
     Profile,
     Variant,
@@ -31,7 +29,6 @@ from simulations.benchmark.result import Result, result_of
 from simulations.engine.lane_totals import Totals
 from simulations.engine.lanes import Group, Lane, run_lanes
 from simulations.engine.view import LaneAutoscaler
-from simulations.plant.lateness import LatenessTable
 from simulations.policies.catalogue import BASELINES
 from simulations.policies.oracle import Oracle
 from simulations.policies.static import static
@@ -51,12 +48,14 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         variant: The world.
         seeds: Of start-up delays.
         scored_days: At most.
+        profiles: Start-ups.
     """
 
     trace: str
     variant: Variant = AS_IS
     seeds: int = SEEDS
     scored_days: float = SCORED_DAYS
+    profiles: tuple[Profile, ...] = PROFILES
 
     @property
     def weight(self) -> float:
@@ -85,16 +84,27 @@ def parts_of(traces: Sequence[str] = tuple(TRACES)) -> list[Part]:
     return sorted(parts, key=lambda part: -part.weight)
 
 
+def set_parts(traces: Sequence[str]) -> list[Part]:
+    """Return the parts of the other sizes and services: a day of each, slow start-up, one seed."""
+    slow = tuple(profile for profile in PROFILES if profile.name == "slow")
+    parts = [
+        Part(trace=trace, variant=variant, seeds=1, scored_days=SENSITIVITY_DAYS, profiles=slow)
+        for trace in traces
+        for variant in SETS
+    ]
+    return sorted(parts, key=lambda part: -part.weight)
+
+
 def run_part(part: Part) -> list[Result]:
     """Run all policies of a part side by side."""
     prepared = prepare(part.trace, part.variant, scored_days=part.scored_days)
     kinds = [
         _Kind(profile=profile, seed=seed, variant=part.variant)
-        for profile in PROFILES
+        for profile in part.profiles
         for seed in range(part.seeds)
     ]
     if part.variant == AS_IS:
-        kinds += [_Kind(profile=profile, seed=0, variant=SLOW_START) for profile in PROFILES]
+        kinds += [_Kind(profile=profile, seed=0, variant=SLOW_START) for profile in part.profiles]
     replicas = starting_replicas(prepared)
     lanes = [
         Lane(
@@ -145,7 +155,8 @@ def starting_replicas(prepared: Prepared) -> int:
     """Return what serves the load at the beginning of a run."""
     first_rate = prepared.load.expected[:1] / prepared.load.step_seconds
     needed = int(prepared.replicas_for(first_rate)[0])
-    return min(max(needed, FACTS.minimum), FACTS.maximum)
+    facts = prepared.variant.facts
+    return min(max(needed, facts.minimum), facts.maximum)
 
 
 def autoscalers_of(prepared: Prepared, horizons: Sequence[float]) -> dict[str, LaneAutoscaler]:
@@ -155,18 +166,18 @@ def autoscalers_of(prepared: Prepared, horizons: Sequence[float]) -> dict[str, L
         prepared: What they meet.
         horizons: How far ahead the oracle looks in each lane, seconds.
     """
-    load = prepared.load
+    load, facts = prepared.load, prepared.variant.facts
     # Who plans knows the service as it should be, as everybody does who is told the facts.
-    told = LatenessTable(SERVICE, WAITING, step_seconds=load.step_seconds)
+    told = prepared.variant.known_table
     peaks = np.array([prepared.peak_after, prepared.peak_before])
     after, before = told.replicas_for(peaks, LATE_RATIO).astype(int).tolist()
     made: dict[str, LaneAutoscaler] = {
-        ORACLE: Oracle(load, prepared.replicas_for, horizons, FACTS),
-        STATIC_PEAK: static(after, FACTS),
-        STATIC_PAST: static(before, FACTS),
+        ORACLE: Oracle(load, prepared.replicas_for, horizons, facts),
+        STATIC_PEAK: static(after, facts),
+        STATIC_PAST: static(before, facts),
     }
     for name, entry in BASELINES.items():
-        made[name] = entry.make(FACTS, prepared.past)
+        made[name] = entry.make(facts, prepared.past)
     return made
 
 

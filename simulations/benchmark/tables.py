@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from simulations.benchmark.cells import Cells, mean
-from simulations.benchmark.compare import Outcome, count_outcomes, harms
+import msgspec
+import numpy as np
+
+from simulations.benchmark.cells import Cell, Cells, mean
+from simulations.benchmark.compare import (
+    DRAWS,
+    DRAWS_SEED,
+    INTERVAL,
+    LEAST_DAYS,
+    Outcome,
+    count_outcomes,
+    harms,
+)
 from simulations.benchmark.protocol import BUDGET
 from simulations.benchmark.run import ORACLE, STATIC_PAST, STATIC_PEAK
 from simulations.benchmark.sensitivity import shifts, turns
@@ -45,6 +56,13 @@ def overview(cells: Cells, profile: str) -> Table:
     return Table(
         title=f"{profile} start-up", header=header, rows=tuple(rows), marked=_ours_of(cells)
     )
+
+
+def of_set(cells: Cells, name: str) -> Table:
+    """Return the means over all traces of another size or service, slow start-up."""
+    (profile,) = cells.profiles
+    table = overview(cells, profile)
+    return msgspec.structs.replace(table, title=name[0].upper() + name[1:])
 
 
 def duels(cells: Cells, ours: str) -> Table:
@@ -124,13 +142,31 @@ def by_trace(cells: Cells, profile: str) -> Table:
             (
                 trace,
                 percent(cells.of(profile, trace, ORACLE).violation_ratio),
-                *(f"{cell.cost:.2f}, {percent(cell.violation_ratio)}" for cell in of_trace),
+                *(_with_interval(cell, cells.of(profile, trace, ORACLE)) for cell in of_trace),
             )
         )
     return Table(
         title=f"{profile} start-up, by trace",
         header=("cost, late", f"{ORACLE} late", *shown),
         rows=tuple(rows),
+        note=f"In brackets 95 % intervals of the same by scored days, drawn with replacement; none "
+        f"where fewer than {LEAST_DAYS} days are scored.",
+    )
+
+
+def _with_interval(cell: Cell, oracle: Cell) -> str:
+    """Return cost and lateness, each with what other days like these might have given."""
+    days = len(cell.hours)
+    if days < LEAST_DAYS:
+        return f"{cell.cost:.2f}, {percent(cell.violation_ratio)}"
+    drawn = np.random.default_rng(DRAWS_SEED).integers(0, days, (DRAWS, days))
+    cost = cell.hours[drawn].sum(axis=1) / oracle.hours[drawn].sum(axis=1)
+    late = cell.late[drawn].sum(axis=1) / np.maximum(cell.requests[drawn].sum(axis=1), 1e-9)
+    cheap, dear = np.percentile(cost, INTERVAL)
+    few, many = np.percentile(100 * late, INTERVAL)
+    return (
+        f"{cell.cost:.2f} ({cheap:.2f}-{dear:.2f}), "
+        f"{percent(cell.violation_ratio)} ({few:.2f}-{many:.2f})"
     )
 
 
