@@ -10,18 +10,18 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from simulations.benchmark.findings import FILES, read_findings
 from simulations.benchmark.page import write_page
 from simulations.benchmark.readme import write_readme
-from simulations.benchmark.result import Result, Results, read_results, write_results
+from simulations.benchmark.result import Result, Results, write_results
 from simulations.benchmark.run import Part, parts_of, run_part, run_parts, set_parts
 from simulations.benchmark.tuned import run_tuned, tuned_parts
+from simulations.benchmark.worlds import run_worlds, write_worlds
 from simulations.errors import SimulationError
 from simulations.sweep.executors import Executor, executor_of
 from simulations.workload.catalogue import TRACES
 
-RESULTS: Final = "results.json.gz"
-TUNED: Final = "tuned.json.gz"
-SETS: Final = "sets.json.gz"
+TRACKS: Final = tuple(FILES)
 
 
 def main() -> None:
@@ -33,13 +33,12 @@ def main() -> None:
     parser.add_argument("--trace", action="append", choices=list(TRACES), help="only these traces")
     parser.add_argument(
         "--track",
-        choices=("default", "tuned", "sets", "all", "none"),
+        choices=(*TRACKS, "all", "none"),
         default="all",
         help="what to run; the report is of what is in the folder (default all)",
     )
     chosen = parser.parse_args()
-    tracks = {"default": RESULTS, "tuned": TUNED, "sets": SETS}
-    for track, name in tracks.items():
+    for track, name in FILES.items():
         if chosen.track not in {track, "all"} and not (chosen.output / name).exists():
             parser.error(f"{chosen.output / name} is not there; the report needs all tracks")
     try:
@@ -52,18 +51,20 @@ def _write(chosen: argparse.Namespace) -> None:
     chosen.output.mkdir(parents=True, exist_ok=True)
     traces = chosen.trace or list(TRACES)
     executor = executor_of(workers=chosen.workers, scheduler=chosen.scheduler)
-    if chosen.track in {"default", "all"}:
-        results = _run("default track", parts_of(traces), executor, run_part)
-        write_results(results, chosen.output / RESULTS)
-    if chosen.track in {"tuned", "all"}:
-        results = _run("tuned track", tuned_parts(traces), executor, run_tuned)
-        write_results(results, chosen.output / TUNED)
-    if chosen.track in {"sets", "all"}:
-        results = _run("other sizes and services", set_parts(traces), executor, run_part)
-        write_results(results, chosen.output / SETS)
-    default, tuned, sets = (read_results(chosen.output / name) for name in (RESULTS, TUNED, SETS))
-    write_readme(default, tuned, sets, chosen.output)
-    write_page(default, tuned, sets, chosen.output)
+    plans: dict[str, tuple[str, list[Part], Callable[[Part], list[Result]]]] = {
+        "default": ("default track", parts_of(traces), run_part),
+        "tuned": ("tuned track", tuned_parts(traces), run_tuned),
+        "sets": ("other sizes and services", set_parts(traces), run_part),
+    }
+    for track, (title, parts, function) in plans.items():
+        if chosen.track in {track, "all"}:
+            results = _run(title, parts, executor, function)
+            write_results(results, chosen.output / FILES[track])
+    if chosen.track in {"worlds", "all"}:
+        write_worlds(run_worlds(executor), chosen.output / FILES["worlds"])
+    findings = read_findings(chosen.output)
+    write_readme(findings, chosen.output)
+    write_page(findings, chosen.output)
     Console(stderr=True).print(f"wrote README.md and report.html in {chosen.output}")
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from simulations.benchmark import protocol, tables
 from simulations.benchmark.cells import Cells, cells_of_sets, mean
-from simulations.benchmark.result import Results
+from simulations.benchmark.findings import Findings
 from simulations.benchmark.run import ORACLE
 from simulations.benchmark.tuned import at_budgets
+from simulations.benchmark.worlds import world_tables
 from simulations.report.charts import frontier_chart
 from simulations.report.html import Chart, Page, render
 from simulations.report.tables import Table
@@ -19,16 +20,14 @@ MOST_COST = 3.0
 """Dearer autoscalers would squeeze the others into a corner of the chart."""
 
 
-def write_page(results: Results, tuned: Results, sets: Results, folder: Path) -> None:
+def write_page(findings: Findings, folder: Path) -> None:
     """Write ``report.html`` and a chart per start-up.
 
     Args:
-        results: Of the default track.
-        tuned: Of the tuned track.
-        sets: Of the other sizes and services.
+        findings: Of all tracks.
         folder: Exists.
     """
-    cells = Cells(results.runs)
+    cells = Cells(findings.default.runs)
     parts: list[Table | Chart] = []
     for profile in cells.profiles:
         parts.append(tables.overview(cells, profile))
@@ -42,11 +41,12 @@ def write_page(results: Results, tuned: Results, sets: Results, folder: Path) ->
         )
         (folder / tables.chart_name(profile)).write_bytes(_chart(cells, profile, "png"))
     parts += [tables.duels(cells, ours) for ours in tables.OURS]
-    parts += [at_budgets(tuned, cells), tables.gate(cells)]
+    parts += [at_budgets(findings.tuned, cells), tables.gate(cells)]
     for profile in cells.profiles:
         parts += [tables.sensitivity(cells, profile), tables.by_trace(cells, profile)]
     parts.append(tables.unstable(cells))
-    parts += [tables.of_set(found, name) for name, found in cells_of_sets(sets).items()]
+    parts += [tables.of_set(found, name) for name, found in cells_of_sets(findings.sets).items()]
+    parts += world_tables(findings.worlds)
     page = Page(
         title="The standard benchmark",
         lead=(

@@ -10,8 +10,9 @@ from typing import Final
 from simulations.benchmark import protocol, tables
 from simulations.benchmark.cells import Cells, cells_of_sets
 from simulations.benchmark.compare import COST_ALLOWED, LEAST_DAYS
-from simulations.benchmark.result import Results
+from simulations.benchmark.findings import Findings
 from simulations.benchmark.tuned import RATIOS, at_budgets
+from simulations.benchmark.worlds import world_tables
 from simulations.report.tables import Table
 
 WIDTH: Final = 128
@@ -19,7 +20,7 @@ WIDTH: Final = 128
 INTRODUCTION: Final = """
 Written by `make simulate`; every figure on this page is computed from
 [results.json.gz](results.json.gz), [tuned.json.gz](tuned.json.gz) and
-[sets.json.gz](sets.json.gz). What the autoscalers are, and
+[sets.json.gz](sets.json.gz), [worlds.json](worlds.json). What the autoscalers are, and
 where their defaults come from: [baselines](../reference/baselines.md).
 
 **Cost** is replica-hours (start-up and drain paid) as a multiple of perfect foresight's on the same
@@ -61,6 +62,11 @@ replicas at the peak (bounds 15 and 1,000), or served by another service: 20 s p
 time per replica, late after 20 s of waiting and given up after 300 s.
 """
 
+WORLDS: Final = """
+What only exact replay can do, in small: [scenarios](../../simulations/scenarios) with three seeds
+each, the same object in several forms.
+"""
+
 PROTOCOL: Final = """
 - Loads: {traces} shipped traces ([their sources](../../simulations/traces/README.md)). The first
   {warm_up:.0%} of each are the past, which learners have read as metrics showed it; the rest is
@@ -90,16 +96,14 @@ PROTOCOL: Final = """
 """
 
 
-def write_readme(results: Results, tuned: Results, sets: Results, folder: Path) -> None:
+def write_readme(findings: Findings, folder: Path) -> None:
     """Write the page into a folder.
 
     Args:
-        results: Of the default track.
-        tuned: Of the tuned track.
-        sets: Of the other sizes and services.
+        findings: Of all tracks.
         folder: Exists.
     """
-    cells = Cells(results.runs)
+    cells = Cells(findings.default.runs)
     profiles = cells.profiles
     sections = [
         "# The standard benchmark",
@@ -111,7 +115,7 @@ def write_readme(results: Results, tuned: Results, sets: Results, folder: Path) 
         *_shown(tables.duels(cells, ours) for ours in tables.OURS),
         "## Tuned",
         _text(TUNED, ratios=", ".join(f"{ratio:g}" for ratio in RATIOS)),
-        _markdown(at_budgets(tuned, cells)),
+        _markdown(at_budgets(findings.tuned, cells)),
         "## Do no harm",
         _text(GATE, allowed=COST_ALLOWED),
         _markdown(tables.gate(cells)),
@@ -121,7 +125,10 @@ def write_readme(results: Results, tuned: Results, sets: Results, folder: Path) 
         *_shown([tables.unstable(cells)]),
         "## Other sizes and services",
         _text(SETS),
-        *_shown(tables.of_set(found, name) for name, found in cells_of_sets(sets).items()),
+        *_shown(tables.of_set(found, name) for name, found in cells_of_sets(findings.sets).items()),
+        "## To zero, and on nodes",
+        _text(WORLDS),
+        *_shown(world_tables(findings.worlds)),
         "## By trace",
         *_shown(tables.by_trace(cells, profile) for profile in profiles),
         "## Protocol",

@@ -284,12 +284,23 @@ def _worst(late: Floats, requests: Floats, step_seconds: float) -> float:
 
 
 def _waits(run: Run, requests: Floats, from_step: int) -> tuple[float, float]:
-    """Return percentiles of the wait behind the backlog at the end of each request's step."""
-    capacity = run.capacity[from_step:] / run.step_seconds
-    waits = np.full(len(capacity), float(run.plant.waiting.timeout_seconds))
-    np.divide(run.backlog[from_step:], capacity, out=waits, where=capacity > 0)
-    waits = np.minimum(waits, run.plant.waiting.timeout_seconds)
-    waits = np.where(run.backlog[from_step:] > 0, waits, 0.0)
+    """Return percentiles of the wait behind the backlog at the end of each request's step.
+
+    First come, first served: the wait ends when what could be served since then is the backlog.
+    """
+    timeout, backlog = run.plant.waiting.timeout_seconds, run.backlog[from_step:]
+    could = np.concatenate([[0.0], np.cumsum(run.capacity[from_step:])])
+    ends = np.arange(1, len(could))
+    cleared = np.searchsorted(could, could[1:] + backlog, side="left")
+    last = np.minimum(cleared, len(could) - 1)
+    served = could[last] - could[last - 1]
+    # Within the step in which the backlog is gone, it went evenly.
+    rest = np.divide(
+        could[last] - could[1:] - backlog, served, out=np.zeros(len(last)), where=served > 0
+    )
+    waits = (last - ends - rest) * run.step_seconds
+    waits = np.where(cleared >= len(could), timeout, np.clip(waits, 0.0, timeout))
+    waits = np.where(backlog > 0, waits, 0.0)
     total = requests.sum()
     if total <= 0:
         return 0.0, 0.0

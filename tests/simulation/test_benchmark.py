@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from simulations.benchmark.__main__ import main
 from simulations.benchmark.cells import Cell, Cells
 from simulations.benchmark.compare import Outcome, best_of, compare, is_harmless
+from simulations.benchmark.findings import FILES, read_findings
 from simulations.benchmark.protocol import (
     AS_IS,
     FACTS,
@@ -25,7 +26,7 @@ from simulations.benchmark.protocol import (
     prepare,
 )
 from simulations.benchmark.readme import write_readme
-from simulations.benchmark.result import Day, Result, Results, read_results, write_results
+from simulations.benchmark.result import Day, Result, Results, write_results
 from simulations.benchmark.run import (
     STATIC_PAST,
     STATIC_PEAK,
@@ -34,9 +35,11 @@ from simulations.benchmark.run import (
     parts_of,
     run_part,
     run_parts,
+    set_parts,
 )
 from simulations.benchmark.sensitivity import Turn, turns
 from simulations.benchmark.tuned import TUNED, at_budgets, run_tuned, tuned_parts
+from simulations.benchmark.worlds import run_worlds, write_worlds
 from simulations.sweep.executors import DaskCluster, Processes, Serial
 from simulations.workload.catalogue import TRACES, load_trace
 from simulations.workload.trace import Trace
@@ -198,11 +201,6 @@ def test_rank_that_a_variant_turns_round_is_unstable():
     assert turns(Cells(runs), "fast") == [turned]
 
 
-def both(folder):
-    """Return the results of both tracks in a folder."""
-    return read_results(folder / "results.json.gz"), read_results(folder / "tuned.json.gz")
-
-
 SMALL = ("llm-conversation",)
 
 
@@ -215,8 +213,11 @@ def test_benchmark_is_the_same_however_it_is_run(tmp_path):
         write_results(Results(runs=tuple(run_parts(parts, executor))), folder / "results.json.gz")
         tuned = run_parts(tuned_parts(SMALL), executor, function=run_tuned)
         write_results(Results(runs=tuple(tuned)), folder / "tuned.json.gz")
-        write_readme(*both(folder), folder)
-    for name in ("results.json.gz", "tuned.json.gz", "README.md"):
+        sets = run_parts(set_parts(SMALL), executor)
+        write_results(Results(runs=tuple(sets)), folder / "sets.json.gz")
+        write_worlds(run_worlds(executor, seeds=1), folder / "worlds.json")
+        write_readme(read_findings(folder), folder)
+    for name in (*FILES.values(), "README.md"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     page = (tmp_path / "one" / "README.md").read_text()
     for title in ("perfect foresight", "Knative KPA", "Crane EHPA", "**Flyball, defaults**"):
@@ -246,7 +247,11 @@ def test_dask_cluster_gives_identical_numbers():
     ) as cluster:
         executor = DaskCluster(cluster.scheduler_address)
         try:
-            for parts, function in ((parts_of(SMALL), run_part), (tuned_parts(SMALL), run_tuned)):
+            for parts, function in (
+                (parts_of(SMALL), run_part),
+                (tuned_parts(SMALL), run_tuned),
+                (set_parts(SMALL), run_part),
+            ):
                 there = list(run_parts(parts, executor, function=function))
                 assert there == list(run_parts(parts, Serial(), function=function))
         finally:
@@ -283,7 +288,7 @@ def test_parts_hold_every_autoscaler_start_up_and_seed():
 def test_committed_page_is_made_from_the_committed_results(tmp_path):
     """Nobody has touched the figures by hand, and the page's code has not moved on without it."""
     folder = Path(__file__).parents[2] / "docs/benchmark"
-    write_readme(*both(folder), tmp_path)
+    write_readme(read_findings(folder), tmp_path)
 
     assert (tmp_path / "README.md").read_text() == (folder / "README.md").read_text()
 

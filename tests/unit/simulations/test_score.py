@@ -103,14 +103,28 @@ def test_the_worst_five_minutes_are_found():
 def test_waits_behind_the_backlog_are_weighted_by_requests():
     """94 % of the requests meet no queue, 4 % one of 3 s, 2 % one of 8 s."""
     run = made_run(
-        per_second=[94, 4, 2],
-        serving=[5, 5, 5],
-        capacity=[600.0] * 3,
-        backlog=[0.0, 30.0, 80.0],
+        per_second=[94, 4, 2, 0],
+        serving=[5, 5, 5, 5],
+        capacity=[600.0] * 4,
+        backlog=[0.0, 30.0, 80.0, 0.0],
     )
     found = score(run, table=TABLE)
     assert found.wait_p95_seconds == pytest.approx(3.0)
     assert found.wait_p99_seconds == pytest.approx(8.0)
+
+
+def test_a_wait_counts_replicas_that_come_later():
+    """Work that arrives at zero waits for the first replica and its turn there, no longer."""
+    run = made_run(
+        per_second=[5, 0, 0, 0],
+        serving=[0, 0, 5, 5],
+        capacity=[0.0, 0.0, 600.0, 600.0],
+        backlog=[300.0, 300.0, 0.0, 0.0],
+    )
+    # A step without replicas, then half of one: 60 + 30 s, given up after 60.
+    waiting = replace(PLANT.waiting, timeout_seconds=600.0)
+    patient = replace(run, plant=replace(run.plant, waiting=waiting))
+    assert score(patient, table=TABLE).wait_p95_seconds == pytest.approx(90.0)
 
 
 def test_nobody_waits_longer_than_the_timeout():
