@@ -80,15 +80,17 @@ class Tracked(TrackedItem[Binding]):
         memory: For the next decision; survives pauses and edits.
         journal: Past decisions.
         original_replicas: Of the target when the object took it over.
+        counted: When the readings behind the newest recommendation were sampled, by metric.
         denied_at: Since when a right is missing, ``loop.time()``; None = none is.
     """
 
-    __slots__ = ("denied_at", "journal", "memory", "original_replicas")
+    __slots__ = ("counted", "denied_at", "journal", "memory", "original_replicas")
 
     def __init__(self, item: CustomObject, journal_length: int) -> None:
         super().__init__(item)
         self.memory = memory_from_status(item.status)
         self.journal: Journal[Entry] = Journal(journal_length)
+        self.counted: Mapping[str, float] = {}
         self.denied_at: float | None = None
         count = item.status.get("originalReplicaCount")
         self.original_replicas: int | None = count if isinstance(count, int) else None

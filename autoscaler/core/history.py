@@ -35,6 +35,24 @@ def record_recommendation(
     return bound_recommendations((*history, entry))
 
 
+def without_repeat(
+    before: tuple[Recommendation, ...], after: tuple[Recommendation, ...]
+) -> tuple[Recommendation, ...]:
+    """Return a history without its newest entry if that says what the one before it said.
+
+    For decisions on readings that were decided on before: saying it again would hold the count for
+    a window from now on, though nothing was read.
+
+    Args:
+        before: In storage order.
+        after: The same with one more entry.
+    """
+    if not before:
+        return after
+    is_repeat = max(after, key=_by_time).replicas == max(before, key=_by_time).replicas
+    return before if is_repeat else after
+
+
 def bound_recommendations(history: tuple[Recommendation, ...]) -> tuple[Recommendation, ...]:
     """Drop recommendations that no window can make count any more.
 

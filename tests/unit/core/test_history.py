@@ -11,6 +11,7 @@ from autoscaler.core.history import (
     bound_recommendations,
     record_event,
     record_recommendation,
+    without_repeat,
 )
 from autoscaler.core.model import Recommendation, ScaleEvent
 
@@ -20,6 +21,17 @@ def test_an_expired_entry_is_overwritten_in_place() -> None:
     history = (Recommendation(0, 1), Recommendation(5, 2))
     assert record_recommendation(history, 0, 9, 3) == (Recommendation(9, 3), history[1])
     assert record_recommendation(history, -1, 9, 3) == (*history, Recommendation(9, 3))
+
+
+def test_a_repeat_is_left_out_and_news_is_not() -> None:
+    """What the newest entry in time says again; the storage order does not matter."""
+    history = (Recommendation(5, 2), Recommendation(0, 3))
+    repeated = record_recommendation(history, 1, 9, 2)
+    assert without_repeat(history, repeated) == history
+    news = record_recommendation(history, -1, 9, 3)
+    assert without_repeat(history, news) == news
+    first = record_recommendation((), -1, 9, 3)
+    assert without_repeat((), first) == first
 
 
 def test_dropping_dominated_recommendations_changes_no_window() -> None:
