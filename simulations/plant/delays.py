@@ -47,6 +47,9 @@ def quantile_seconds(start_up: StartUp, ratio: float, *, seed: int = 0) -> float
 def _draw(delay: Delay | None, random: np.random.Generator, count: int) -> NDArray[np.float64]:
     if delay is None:
         return np.zeros(count)
+    if delay.quantiles_seconds:
+        ranks = np.linspace(0.0, 1.0, len(delay.quantiles_seconds))
+        return np.interp(random.random(count), ranks, delay.quantiles_seconds)
     if delay.p95_seconds <= delay.median_seconds:
         return np.full(count, delay.median_seconds)
     sigma = math.log(delay.p95_seconds / delay.median_seconds) / NORMAL_P95

@@ -6,6 +6,7 @@ concurrency, start-up, the age of metrics) there is none.
 
 from __future__ import annotations
 
+import itertools
 from enum import StrEnum
 from typing import Annotated
 
@@ -17,11 +18,36 @@ Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
-class Delay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A log-normal duration by its median and 95th percentile; equal ones make it fixed."""
+class Delay(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """A log-normal duration by its median and 95th percentile; equal ones make it fixed.
+
+    Attributes:
+        median_seconds: Half of the durations are shorter.
+        p95_seconds: 95 % are shorter.
+        quantiles_seconds: Of a duration of any other shape: from the shortest to the longest, as
+            many durations between one and the next everywhere. Empty = log-normal.
+    """
 
     median_seconds: NotNegative
     p95_seconds: NotNegative
+    quantiles_seconds: tuple[NotNegative, ...] = ()
+
+    def __post_init__(self) -> None:
+        quantiles = self.quantiles_seconds
+        if len(quantiles) == 1 or any(a > b for a, b in itertools.pairwise(quantiles)):
+            raise ValueError(
+                f"quantiles_seconds is {list(quantiles)}, must be at least two ascending durations"
+            )
+
+    def times(self, factor: float) -> Delay:
+        """Return a delay that is longer, or shorter, by a factor."""
+        return Delay(
+            median_seconds=factor * self.median_seconds,
+            p95_seconds=factor * self.p95_seconds,
+            quantiles_seconds=tuple(factor * one for one in self.quantiles_seconds),
+        )
 
 
 class ImagePull(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -20,17 +20,13 @@ def _each_tier(
 
 
 def _twice(delay: Delay | None) -> Delay | None:
-    if delay is None:
-        return None
-    return Delay(median_seconds=2 * delay.median_seconds, p95_seconds=2 * delay.p95_seconds)
+    return None if delay is None else delay.times(2)
 
 
 def _slow_start(tier: TierModel) -> TierModel:
     start_up = tier.start_up
-    container = _twice(start_up.container)
-    assert container is not None
     doubled = StartUp(
-        container=container,
+        container=start_up.container.times(2),
         scale_write=_twice(start_up.scale_write),
         scheduling=_twice(start_up.scheduling),
         image_pull=replace(start_up.image_pull, seconds=2 * start_up.image_pull.seconds),

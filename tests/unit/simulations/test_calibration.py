@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 import yaml
@@ -25,6 +26,42 @@ def test_start_up_is_found_again():
     fitted = fit_delay(draws, what="start-up")
     assert fitted.median_seconds == pytest.approx(15, rel=0.05)
     assert fitted.p95_seconds == pytest.approx(45, rel=0.07)
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        RANDOM.uniform(10, 25, 1000),
+        np.concatenate([RANDOM.uniform(2, 3, 700), RANDOM.uniform(60, 90, 300)]),
+    ],
+    ids=["evenly spread", "two kinds"],
+)
+def test_start_up_of_any_shape_is_found_again(seconds):
+    """Where durations are not log-normal, draws are still spread as they are, to one in twenty."""
+    fitted = StartUp(container=fit_delay(seconds, what="start-up"))
+    draws = np.sort(start_up_delays_ms(fitted, seed=1, count=4096) / 1000)
+    shares = np.searchsorted(draws, np.sort(seconds)) / len(draws)
+    assert np.abs(shares - np.arange(len(seconds)) / len(seconds)).max() < 0.05
+
+
+def test_few_durations_are_taken_to_be_log_normal():
+    """Twenty do not show a shape; a delay without one is written as ever."""
+    fitted = fit_delay(np.linspace(10, 25, 20), what="start-up")
+    assert fitted.quantiles_seconds == ()
+    assert set(msgspec.to_builtins(fitted)) == {"median_seconds", "p95_seconds"}
+
+
+def test_a_delay_grows_in_every_quantile():
+    """Twice as long: median, 95th percentile and every other."""
+    delay = Delay(median_seconds=5, p95_seconds=9, quantiles_seconds=(1, 5, 9.5))
+    assert delay.times(2) == Delay(median_seconds=10, p95_seconds=18, quantiles_seconds=(2, 10, 19))
+
+
+@pytest.mark.parametrize("quantiles", [(5.0,), (5.0, 4.0)])
+def test_quantiles_must_ascend(quantiles):
+    """One is none, and they do not fall."""
+    with pytest.raises(ValueError, match="two ascending durations"):
+        Delay(median_seconds=5, p95_seconds=6, quantiles_seconds=quantiles)
 
 
 @pytest.mark.parametrize(
