@@ -48,7 +48,8 @@ class ControlPlane:
             choice.
         controller_arguments: Further flags of kube-controller-manager, e.g. those of the HPA.
         nodes: With nodes there are a scheduler and KWOK, and bound pods become ready.
-        pods_ready_seconds: How long a pod takes for that.
+        pods_ready_seconds: How long a pod takes for that: least and most, evenly spread.
+        pods_gone_seconds: How long a running pod takes to go once it is deleted.
         apiserver_arguments: Further flags of kube-apiserver.
 
     Raises:
@@ -61,13 +62,15 @@ class ControlPlane:
         controllers: Sequence[str] = ("*",),
         controller_arguments: Sequence[str] = (),
         nodes: int = 3,
-        pods_ready_seconds: float = 0.0,
+        pods_ready_seconds: tuple[float, float] = (0.0, 0.0),
+        pods_gone_seconds: float = 0.0,
         apiserver_arguments: Sequence[str] = (),
     ) -> None:
         self._controllers = tuple(controllers)
         self._controller_arguments = tuple(controller_arguments)
         self._nodes = nodes
         self._pods_ready_seconds = pods_ready_seconds
+        self._pods_gone_seconds = pods_gone_seconds
         self._apiserver_arguments = tuple(apiserver_arguments)
         self._closing = ExitStack()
         for program in self._needed():
@@ -297,9 +300,16 @@ class ControlPlane:
         return KubeScheduler(arguments, tls=any_server())
 
     def _make_kwok(self) -> Kwok:
-        delay = str(round(self._pods_ready_seconds * 1000))
+        least, most = self._pods_ready_seconds
+        text = STAGES.read_text()
+        for name, seconds in (
+            ("PODS_READY_LEAST_MILLISECONDS", least),
+            ("PODS_READY_MOST_MILLISECONDS", most),
+            ("PODS_GONE_MILLISECONDS", self._pods_gone_seconds),
+        ):
+            text = text.replace(name, str(round(seconds * 1000)))
         stages = self.folder / "stages.yaml"
-        stages.write_text(STAGES.read_text().replace("PODS_READY_MILLISECONDS", delay))
+        stages.write_text(text)
         return Kwok(
             [
                 f"--kubeconfig={self.kubeconfig()}",

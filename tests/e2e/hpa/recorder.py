@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from typing import Any
-
-import msgspec
 
 from autoscaler.kube.transport import KubeClient
 from tests.e2e.hpa.compare import Point
-
-QUIET_SECONDS = 300.0
+from tests.e2e.watching import follow
 
 
 class Recorder:
@@ -32,7 +27,7 @@ class Recorder:
     async def record_replicas(self, namespace: str) -> None:
         """Note replicas until cancelled."""
         path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
-        async for _, item in self._follow(path):
+        async for _, item in follow(self._client, path):
             series = self.series[namespace, item["metadata"]["name"]]
             replicas = item["spec"]["replicas"]
             if not series or series[-1].replicas != replicas:
@@ -40,24 +35,10 @@ class Recorder:
 
     async def record_pods(self, namespace: str) -> None:
         """Keep the names of pods up to date until cancelled."""
-        async for kind, item in self._follow(f"/api/v1/namespaces/{namespace}/pods"):
+        path = f"/api/v1/namespaces/{namespace}/pods"
+        async for kind, item in follow(self._client, path):
             names = self.pods[namespace, item["metadata"]["labels"]["app"]]
             if kind == "DELETED":
                 names.discard(item["metadata"]["name"])
             else:
                 names.add(item["metadata"]["name"])
-
-    async def _follow(self, path: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        """Yield objects and what became of them; a watch that ends is an error: it leaves a gap."""
-        listed = msgspec.json.decode(await self._client.request("GET", path))
-        for item in listed["items"]:
-            yield "ADDED", item
-        since = {"watch": "1", "resourceVersion": listed["metadata"]["resourceVersion"]}
-        async with self._client.stream(
-            path, params=since, inactivity_seconds=QUIET_SECONDS
-        ) as lines:
-            async for line in lines:
-                event = msgspec.json.decode(line)
-                assert event["type"] in {"ADDED", "MODIFIED", "DELETED"}, event
-                yield event["type"], event["object"]
-        raise AssertionError(f"the watch on {path} ended")
