@@ -23,6 +23,6 @@ ENV PATH=/opt/flyball/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 USER 65532:65532
-EXPOSE 8080
+EXPOSE 8080 6000
 ENTRYPOINT ["flyball"]
 CMD ["run"]
