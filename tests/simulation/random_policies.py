@@ -6,6 +6,7 @@ import random
 
 import numpy as np
 
+from autoscaler.core.formula import compile_formula
 from autoscaler.core.model import (
     Activation,
     Behavior,
@@ -13,6 +14,7 @@ from autoscaler.core.model import (
     MetricPolicy,
     MetricSource,
     MetricSpec,
+    Modifiers,
     Policy,
     PolicyType,
     ScalingPolicy,
@@ -37,6 +39,8 @@ from simulations.workload.trace import Trace
 
 STEPS = 1440
 STEP_SECONDS = 5.0
+FORMULA_FREE = 0.5
+"""Share of the structures without scaling modifiers."""
 SIGNALS = {
     "rps": SignalKind.REQUEST_RATE,
     "queue": SignalKind.QUEUE_LENGTH,
@@ -113,6 +117,7 @@ def random_policies(rng: random.Random, count: int) -> list[DecidedAutoscaler]:
     tick = rng.choice([5.0, 15.0, 30.0])
     wake = rng.choice([None, 2 * tick]) if activation is Activation.MINIMUM else None
     zero_follows = rng.random() < 0.5
+    formula = _random_formula(rng, kinds)
     return [
         _random_policy(
             rng,
@@ -123,6 +128,7 @@ def random_policies(rng: random.Random, count: int) -> list[DecidedAutoscaler]:
             wake=wake,
             has_behavior=has_behavior,
             zero_follows=zero_follows,
+            formula=formula,
             index=index,
         )
         for index in range(count)
@@ -138,7 +144,7 @@ def _random_kind(rng: random.Random) -> tuple[MetricSource, TargetType, str]:
 
 
 def _random_policy(
-    rng, *, activation, kinds, settings, tick, wake, has_behavior, zero_follows, index
+    rng, *, activation, kinds, settings, tick, wake, has_behavior, zero_follows, formula, index
 ):
     metrics, watched = [], []
     for number, (source, target_type, signal) in enumerate(kinds):
@@ -154,7 +160,7 @@ def _random_policy(
             activation_value=rng.choice([0.0, 0.5, 20.0]),
             resource="cpu" if source is MetricSource.RESOURCE else None,
         )
-        metrics.append(MetricPolicy(spec=spec))
+        metrics.append(MetricPolicy(spec=spec, trigger=f"t{number}"))
         watched.append(Watched(metric=name, signal=signal, factor=rng.choice([1.0, 0.7, 3.0])))
     minimum = rng.choice([0, 0, 1, 3])
     if activation is Activation.HPA:
@@ -166,6 +172,7 @@ def _random_policy(
         max_replicas=minimum + rng.choice([1, 8, 60]),
         idle_replicas=idle,
         metrics=tuple(metrics),
+        modifiers=None if formula is None else _random_modifiers(rng, formula),
         behavior=_random_behavior(rng) if has_behavior else None,
         cooldown_seconds=rng.choice([0.0, 60.0, 300.0]),
         initial_cooldown_seconds=rng.choice([0.0, 400.0]),
@@ -180,6 +187,45 @@ def _random_policy(
         ),
     )
     return DecidedAutoscaler(policy, watched, tick_seconds=tick, wake_seconds=wake)
+
+
+FORMULAS = (
+    "{a} / {x} + {y} * {a} ** 0.5",
+    "max({a} / {x} + {y} * {b} ** 0.5, {b} / {z})",
+    "({a} + {y} * ({b} / {x}) ** {w}) / {x}",
+    "min({a}, {b} * {y}, {x}) - {z} / ({b} - {a})",
+    '-{a} + max({y}, $env["{b}"], {x}) / {b}',
+    "+{a} ** -{y} * {x}",
+)
+
+
+def _random_formula(rng, kinds):
+    """Return the form of a formula over the external metrics, now and then, and its target type."""
+    names = [f"t{number}" for number, kind in enumerate(kinds) if kind[0] is MetricSource.EXTERNAL]
+    if not names or rng.random() < FORMULA_FREE:
+        return None
+    chosen = rng.choice([TargetType.AVERAGE_VALUE, TargetType.AVERAGE_VALUE, TargetType.VALUE])
+    form = rng.choice(FORMULAS)
+    return form, names, chosen
+
+
+def _random_modifiers(rng, formula):
+    form, names, metric_type = formula
+    source = form.format(
+        a=names[0],
+        b=names[-1],
+        x=rng.choice(["14", "1.5", "0.3"]),
+        y=rng.choice(["0", "2", "0.7", "3.25"]),
+        z=rng.choice(["5", "0.01"]),
+        w=rng.choice(["0.5", "1.5", "0"]),
+    )
+    return Modifiers(
+        formula=compile_formula(source, names),
+        target=1.0,
+        target_milli=rng.choice([500, 1000, 12_345]),
+        activation_target=rng.choice([0.0, 0.5, 20.0]),
+        metric_type=metric_type,
+    )
 
 
 def _random_behavior(rng: random.Random) -> Behavior:

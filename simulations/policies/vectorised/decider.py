@@ -16,6 +16,7 @@ from autoscaler.core.model import Activation
 from autoscaler.core.proposal import tolerance_of
 from simulations.engine.view import LaneView, Values
 from simulations.policies.decided import DecidedAutoscaler
+from simulations.policies.vectorised.composites import LaneComposite
 from simulations.policies.vectorised.histories import Histories
 from simulations.policies.vectorised.metrics import LaneMetric
 
@@ -58,13 +59,7 @@ class Decider:
         tolerances = [tolerance_of(policy) for policy in all_of]
         self._low = np.array([low for low, _ in tolerances])
         self._high = np.array([high for _, high in tolerances])
-        self._metrics = [
-            LaneMetric(
-                [decided.metrics[index][0] for decided in policies],
-                [decided.metrics[index][1] for decided in policies],
-            )
-            for index in range(len(first.metrics))
-        ]
+        self._metrics = _metrics(policies)
         self._has_external = any(metric.activates for metric in self._metrics)
         self._everywhere = np.ones(len(policies), dtype=bool)
         self._histories = Histories(all_of, round(policies[0].tick_seconds * 1000))
@@ -233,3 +228,23 @@ class Decider:
         self._histories.remember_start(view.replicas, lanes)
         allowed = self._histories.normalise(view, self._rest, lanes, self._rest, self._maximum)
         np.copyto(wanted, np.minimum(allowed, self._maximum), where=lanes)
+
+
+def _metrics(policies: Sequence[DecidedAutoscaler]) -> list[LaneMetric]:
+    """Return what the HPA arithmetic looks at: with modifiers the composite and what is beside."""
+    written = [
+        LaneMetric(
+            [decided.metrics[index][0] for decided in policies],
+            [decided.metrics[index][1] for decided in policies],
+        )
+        for index in range(len(policies[0].metrics))
+    ]
+    modifiers = [item for decided in policies if (item := decided.policy.modifiers) is not None]
+    if not modifiers:
+        return written
+    names = [metric.trigger for metric, _ in policies[0].metrics]
+    parts = {name: metric for name, metric in zip(names, written, strict=True) if metric.activates}
+    return [
+        LaneComposite(modifiers, parts),
+        *(metric for metric in written if not metric.activates),
+    ]

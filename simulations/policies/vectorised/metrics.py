@@ -33,6 +33,8 @@ class LaneMetric:
         self._watched = watched[0]
         self._target = np.array([float(metric.spec.target_milli) for metric in metrics])
         self._factor = np.array([item.factor for item in watched])
+        self._one_factor = watched[0].factor
+        self._is_one_factor = bool((self._factor == self._one_factor).all())
         self._activation = np.array([metric.spec.activation_value for metric in metrics])
         self._value: Values | float = math.nan
         self._verdict: bool | None = None
@@ -63,6 +65,13 @@ class LaneMetric:
         np.multiply(self._value, self._factor, out=self._usage)
         missing: Mask = np.isnan(self._value)
         return missing if missing.any() else False
+
+    def total(self) -> Values | float:
+        """Return the value in the thousandths the HPA would see; a float is that of all lanes."""
+        if isinstance(self._value, float) and self._is_one_factor:
+            return math.trunc(self._value * self._one_factor * 1000) / 1000
+        thousandths: Values = np.trunc(self._usage * 1000.0) / 1000.0
+        return thousandths
 
     def is_active(self) -> Mask | bool:
         """Return where the trigger is active, by its own verdict or its value."""

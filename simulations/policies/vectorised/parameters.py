@@ -6,8 +6,16 @@ from collections.abc import Hashable
 from typing import Final
 
 from autoscaler.core.history import HISTORY_LIMIT
-from autoscaler.core.model import Activation, MetricPolicy, MetricSource, Pause, TargetType
+from autoscaler.core.model import (
+    Activation,
+    MetricPolicy,
+    MetricSource,
+    Pause,
+    Policy,
+    TargetType,
+)
 from simulations.policies.decided import DecidedAutoscaler, Watched
+from simulations.policies.vectorised.formulas import form_of
 
 LONGEST_WINDOW_TICKS: Final = HISTORY_LIMIT - 2
 """With longer windows the core may keep less than every recommendation; beside those of the window
@@ -20,7 +28,7 @@ def unsupported(decided: DecidedAutoscaler) -> str:
     pause = policy.pause
     is_bare = policy.activation is Activation.HPA
     reasons = {
-        "scaling modifiers": policy.modifiers is not None,
+        "such formulas": not _can_compose(policy),
         "fallback": policy.fallback is not None,
         "pauses": pause != Pause(),
         "forced activation": policy.force_activation,
@@ -32,6 +40,15 @@ def unsupported(decided: DecidedAutoscaler) -> str:
         if applies:
             return reason
     return next((why for metric in decided.metrics if (why := _unsupported_metric(*metric))), "")
+
+
+def _can_compose(policy: Policy) -> bool:
+    """Say whether lanes can do the policy's formula, if it has one."""
+    if policy.modifiers is None:
+        return True
+    has_external = any(metric.spec.source is MetricSource.EXTERNAL for metric in policy.metrics)
+    has_target = policy.modifiers.target_milli > 0
+    return has_external and has_target and form_of(policy.modifiers.formula) is not None
 
 
 def _window_ticks(decided: DecidedAutoscaler) -> float:
@@ -69,6 +86,7 @@ def structure_of(decided: DecidedAutoscaler) -> Hashable:
             (metric.spec.source, metric.spec.target_type, _measured(watched))
             for metric, watched in decided.metrics
         ),
+        _composed(policy),
         policy.activation,
         policy.behavior is None,
         policy.zero_follows_behavior,
@@ -76,6 +94,14 @@ def structure_of(decided: DecidedAutoscaler) -> Hashable:
         policy.hpa.sync_period_seconds,
         decided.wake_seconds,
     )
+
+
+def _composed(policy: Policy) -> Hashable:
+    modifiers = policy.modifiers
+    if modifiers is None:
+        return None
+    names = tuple(metric.trigger for metric in policy.metrics)
+    return names, modifiers.metric_type, form_of(modifiers.formula)
 
 
 def _measured(watched: Watched) -> Hashable:
