@@ -36,12 +36,12 @@ def tune(
     budget: Annotated[
         str, typer.Option(help="Allowed late requests, such as 0.5% [default: as many as before].")
     ] = "",
-    candidates: Annotated[int, typer.Option(min=8, help="Objects to try.")] = 2000,
+    candidates: Annotated[int, typer.Option(min=8, help="Objects to try.")] = 1000,
     search_ratio: Annotated[
         float,
         typer.Option(min=0.1, max=0.9, help="Share of the days to search on; the rest tests."),
     ] = 0.6,
-    seeds: Annotated[int, typer.Option(min=1, help="Runs per candidate.")] = 2,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of the best.")] = 2,
     keep_api_version: Annotated[
         bool, typer.Option(help="Change only what the object's own API group can do.")
     ] = False,
@@ -52,7 +52,7 @@ def tune(
     junit: Junit = None,
     json: Json = False,
 ) -> None:
-    """Search targets, windows, limits, tolerances and polling; prove the result on other days."""
+    """Search targets, windows, limits, spare capacity; prove the result on other days."""
     from rich.console import Console
 
     from simulations.report.console import progress

@@ -81,16 +81,23 @@ class Ledger:
         lateness: Of the plant.
         lanes: Number of lanes.
         step_seconds: Length of a step.
+        day_seconds: Length of what counts as a day.
     """
 
     def __init__(
-        self, plant: Plant, lateness: Lateness, *, lanes: int, step_seconds: float
+        self,
+        plant: Plant,
+        lateness: Lateness,
+        *,
+        lanes: int,
+        step_seconds: float,
+        day_seconds: float = DAY_SECONDS,
     ) -> None:
         self._lateness = lateness
         self._drain_seconds = plant.termination.drain_seconds
         self._step_seconds = step_seconds
         self._bucket_steps = max(1, round(WORST_SECONDS / step_seconds))
-        self._day_steps = max(1, round(DAY_SECONDS / step_seconds))
+        self._day_steps = max(1, round(day_seconds / step_seconds))
         self._before = np.zeros(lanes)
         self._pods = np.zeros(lanes)
         self._late = np.zeros(lanes)

@@ -14,7 +14,7 @@ import numpy as np
 
 from simulations.engine.exact import DELAYS, tick_steps
 from simulations.engine.lane_signals import LaneSignal
-from simulations.engine.lane_totals import Lateness, Ledger, Totals
+from simulations.engine.lane_totals import DAY_SECONDS, Lateness, Ledger, Totals
 from simulations.engine.signals import Scrapes
 from simulations.engine.view import LaneAutoscaler, LaneView, Values
 from simulations.errors import SimulationError
@@ -59,6 +59,7 @@ def run_lanes(
     seed: int,
     lateness: Lateness,
     score_from_step: int = 0,
+    day_seconds: float = DAY_SECONDS,
     watcher: Watcher | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Totals]:
@@ -72,6 +73,7 @@ def run_lanes(
         seed: Of failing scrapes, as in exact replay.
         lateness: Of the plant.
         score_from_step: Steps before it are warm-up.
+        day_seconds: Length of what the totals take for a day.
         watcher: Sees every step.
         progress: Told about once per hundredth.
 
@@ -90,7 +92,13 @@ def run_lanes(
             f"score_from_step is {score_from_step}; the load has steps 0 to {load.steps - 1}"
         )
     run = _LaneRun(groups, load, plant, signals, seed=seed)
-    ledger = Ledger(plant, lateness, lanes=len(run.tier.serving), step_seconds=load.step_seconds)
+    ledger = Ledger(
+        plant,
+        lateness,
+        lanes=len(run.tier.serving),
+        step_seconds=load.step_seconds,
+        day_seconds=day_seconds,
+    )
     expected, known = load.expected.tolist(), load.known.tolist()
     limits = _limits(load, plant)
     told_every = max(1, load.steps // 100)

@@ -10,7 +10,9 @@ import yaml
 
 from simulations.engine.run import Run
 from simulations.errors import SimulationError
-from simulations.scenario.candidates import tested_tier
+from simulations.plant.parameters import SignalKind
+from simulations.scenario.candidates import tested_tier, triggers_of
+from simulations.scenario.model import TierModel
 from simulations.scenario.read import Scenario
 from simulations.score.frontier import Point, knee
 from simulations.score.score import Score, mean_score, score
@@ -67,7 +69,7 @@ def tuned(
     *,
     against: Mapping[str, Any] | None = None,
     budget: float | None = None,
-    candidates: int = 2000,
+    candidates: int = 1000,
     search_ratio: float = 0.6,
     seeds: int = 2,
     keep_group: bool = False,
@@ -83,7 +85,7 @@ def tuned(
         budget: See :func:`simulations.tune.search.search`.
         candidates: How many to try.
         search_ratio: Share of the load to search on.
-        seeds: Runs per candidate.
+        seeds: Runs of the best candidates; the others have one.
         keep_group: See :func:`simulations.tune.space.space_of`.
         progress: Told after each round.
 
@@ -91,7 +93,7 @@ def tuned(
         SimulationError: The tier stands behind others, or nothing keeps the budget.
     """
     searched, tested = _worlds(scenario, search_ratio, seeds)
-    space = space_of(raw, keep_group=keep_group)
+    space = space_of(raw, keep_group=keep_group, rates=_rates(raw, searched.tier))
     found = search(
         space,
         searched,
@@ -102,6 +104,8 @@ def tuned(
         progress=progress,
     )
     changes, choice = effects(space, found, searched, executor)
+    if progress is not None:
+        progress(1, 1)
     manifest = space.manifest(choice)
     base, base_run = _exact(tested, dict(against or raw), "before")
     best, best_run = _exact(tested, manifest, "tuned")
@@ -118,6 +122,18 @@ def tuned(
         searched_days=searched.trace.duration_seconds / DAY_SECONDS,
         tested_days=tested.trace.duration_seconds / DAY_SECONDS,
     )
+
+
+def _rates(raw: Mapping[str, Any], tier: TierModel) -> dict[int, float]:
+    """Return the triggers that measure arriving requests, and what one replica serves in them."""
+    measured = triggers_of(raw, tier.autoscaler)
+    rates = {signal.name for signal in tier.signals if signal.kind is SignalKind.REQUEST_RATE}
+    return {
+        index: tier.service.requests_per_second * measured[key].factor
+        for index, trigger in enumerate(raw["spec"].get("triggers", []))
+        for key in (str(index), trigger.get("name", ""))
+        if key in measured and measured[key].signal in rates
+    }
 
 
 def _worlds(scenario: Scenario, search_ratio: float, seeds: int) -> tuple[World, World]:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from simulations.errors import SimulationError
 from simulations.score.frontier import Point, frontier
 from simulations.sweep.executors import Executor
-from simulations.tune.evaluate import World, evaluate
+from simulations.tune.evaluate import Outcomes, World, evaluate, joined
 from simulations.tune.space import Choice, Space
 
-ROUNDS: Final = 4
-MARGIN: Final = 0.8
-"""Share of the violation budget a candidate may use on the days searched, as other days differ."""
+ROUNDS: Final = 6
+FINALISTS: Final = 64
+PARENTS: Final = 16
+"""Best candidates of each kind that are varied in the next round."""
+DOUBTS: Final = 1.0
+"""Standard errors by which a candidate must stay below the budget, as other days differ."""
 
+Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
 
@@ -43,11 +49,13 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What a search found.
 
     Attributes:
-        tried: Every candidate with its cost and violations on the days searched.
+        tried: Every candidate with its cost and violations on the days searched, with one seed.
         choices: Of each candidate.
-        base: The object to beat, on the days searched.
+        base: The object to beat, on the days searched, with all seeds.
         best: Position of the chosen candidate.
         budget: Violations it had to keep.
+        chosen: The chosen candidate, with all seeds.
+        allowed: Late requests it might have had in each span.
     """
 
     tried: tuple[Point, ...]
@@ -55,11 +63,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     base: Point
     best: int
     budget: float
-
-    @property
-    def chosen(self) -> Point:
-        """The chosen candidate on the days searched."""
-        return self.tried[self.best]
+    chosen: Point
+    allowed: Floats
 
 
 def search(
@@ -90,31 +95,61 @@ def search(
             object to beat that keeps it, too.
     """
     random = np.random.default_rng([seed, 0x5455])
-    base = evaluate(world, [dict(against or space.raw)], executor)[0]
-    allowed = base.violation_ratio if budget is None else budget
+    to_beat = dict(against or space.raw)
+    quick = msgspec.structs.replace(world, seeds=world.seeds[:1])
+    allowed = _allowed(evaluate(quick, [to_beat], executor), budget)
     choices: list[Choice] = [space.unchanged]
     seen = {space.unchanged}
-    tried: list[Point] = []
-    per_round = max(1, candidates // ROUNDS)
+    # One for the finalists; the last is left to whoever looks at the effects.
+    steps = ROUNDS + 2
+    outcomes: Outcomes | None = None
     for number in range(ROUNDS):
-        parents = [choices[point.policy] for point in _elite(tried, allowed)]
-        fresh = _fresh(space, parents, per_round, random, seen)
-        choices += fresh
-        begin = len(tried)
-        points = evaluate(world, [space.manifest(one) for one in choices[begin:]], executor)
-        tried += [
-            Point(point.cost, point.violation_ratio, begin + point.policy) for point in points
-        ]
-        if progress is not None:
-            progress(number + 1, ROUNDS)
-    best = _best(tried, base, allowed)
+        parents = [] if outcomes is None else _parents(outcomes, allowed)
+        begin = 0 if outcomes is None else len(choices)
+        count = max(1, candidates // ROUNDS)
+        drawn = [choices[index] for index in parents]
+        choices += _fresh(space, drawn, count, random, seen, near_ratio=number / ROUNDS)
+        made = [space.manifest(one) for one in choices[begin:]]
+        if made:
+            more = evaluate(quick, made, executor, progress=_within(progress, number, steps))
+            outcomes = more if outcomes is None else joined([outcomes, more])
+    assert outcomes is not None
+    chances = _finalists(outcomes, allowed)
+    final = evaluate(
+        world,
+        [to_beat, *(space.manifest(choices[index]) for index in chances)],
+        executor,
+        progress=_within(progress, ROUNDS, steps),
+    )
+    base, *points = final.points()
+    allowed = _allowed(final, budget)
+    ratio = base.violation_ratio if budget is None else budget
+    best = _best(points, doubtful_excess(final, allowed)[1:], base, ratio, tried=len(choices))
     return Found(
-        tried=tuple(tried),
+        tried=tuple(outcomes.points()),
         choices=tuple(choices),
         base=base,
-        best=best.policy,
-        budget=allowed,
+        best=chances[best],
+        budget=ratio,
+        chosen=points[best],
+        allowed=allowed,
     )
+
+
+def doubtful_excess(outcomes: Outcomes, allowed: Floats) -> Floats:
+    """Return by how much late requests of each candidate may exceed what is allowed, as a ratio.
+
+    The excess of the spans is taken for a sample: its sum and :data:`DOUBTS` standard errors. A
+    candidate that wins much on one day and loses a little on all others is in doubt.
+
+    Args:
+        outcomes: Of the candidates.
+        allowed: Late requests per span.
+    """
+    excess = outcomes.late - allowed[:, None]
+    error = excess.std(axis=0, ddof=1) * math.sqrt(len(excess))
+    found: Floats = (excess.sum(axis=0) + DOUBTS * error) / max(outcomes.requests.sum(), 1e-12)
+    return found
 
 
 def effects(
@@ -135,13 +170,14 @@ def effects(
     choice = found.choices[found.best]
     changed = [index for index, value in enumerate(choice) if value is not None]
     without = [_without(choice, index) for index in changed]
-    points = evaluate(world, [space.manifest(one) for one in without], executor) if without else []
-    mine = found.chosen
+    outcomes = evaluate(world, [space.manifest(one) for one in (choice, *without)], executor)
+    mine, *points = outcomes.points()
+    excess = doubtful_excess(outcomes, found.allowed)
     kept, result = list(choice), []
     for index, point in zip(changed, points, strict=True):
         setting = space.settings[index]
         same_cost = abs(point.cost / mine.cost - 1) < matters
-        if same_cost and point.violation_ratio <= mine.violation_ratio:
+        if same_cost and excess[point.policy] <= max(0.0, excess[0]):
             kept[index] = None
             continue
         result.append(
@@ -156,45 +192,78 @@ def effects(
     final = tuple(kept)
     if final == choice:
         return result, choice
-    check = evaluate(world, [space.manifest(final)], executor)[0]
-    if check.violation_ratio > found.budget or check.cost > mine.cost * (1 + matters):
+    check = evaluate(world, [space.manifest(final)], executor)
+    is_late = doubtful_excess(check, found.allowed)[0] > max(0.0, excess[0])
+    if is_late or check.cost[0] > mine.cost * (1 + matters):
         return result, choice
     return result, final
 
 
-def _best(tried: list[Point], base: Point, allowed: float) -> Point:
-    """Return the cheapest candidate that keeps the budget, with a margin if that is cheaper, too.
+def _allowed(base: Outcomes, budget: float | None) -> Floats:
+    """Return the late requests allowed per span: a share, or those of the first candidate."""
+    allowed: Floats = base.late[:, 0] if budget is None else budget * base.requests
+    return allowed
+
+
+def _within(progress: Progress | None, number: int, steps: int) -> Progress | None:
+    """Return a progress of one step of several."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(number * total + done, steps * total)
+
+
+def _best(
+    points: Sequence[Point], excess: Floats, base: Point, allowed: float, *, tried: int
+) -> int:
+    """Return the cheapest candidate that keeps the budget, beyond doubt if that is cheaper, too.
 
     Raises:
         SimulationError: There is none, or the object to beat is as cheap.
     """
-    within = [point for point in tried if point.violation_ratio <= allowed]
+    within = [index for index, point in enumerate(points) if point.violation_ratio <= allowed]
     if not within:
-        fewest = min(tried, key=lambda point: point.violation_ratio)
+        fewest = min(points, key=lambda point: point.violation_ratio)
         raise SimulationError(
-            f"none of {len(tried)} candidates keeps late requests at or below {allowed:.4%}; the "
+            f"none of {tried} candidates keeps late requests at or below {allowed:.4%}; the "
             f"fewest were {fewest.violation_ratio:.4%} at a cost of {fewest.cost:,.1f}",
             field="budget",
         )
-    to_beat = base.cost if base.violation_ratio <= allowed else float("inf")
-    safe = [point for point in within if point.violation_ratio <= MARGIN * allowed]
-    for points in (safe, within):
-        if points and min(points).cost < to_beat:
-            return min(points)
+    to_beat = base.cost if base.violation_ratio <= allowed else math.inf
+    safe = [index for index in within if excess[index] <= 0]
+    for indices in (safe, within):
+        best = min(indices, key=lambda index: points[index], default=None)
+        if best is not None and points[best].cost < to_beat:
+            return best
+    cheapest = min(points[index].cost for index in within)
     raise SimulationError(
-        f"none of {len(tried)} candidates is cheaper than {base.cost:,.1f} and keeps late requests "
-        f"at or below {allowed:.4%}; the cheapest that does costs {min(within).cost:,.1f}. Allow "
+        f"none of {tried} candidates is cheaper than {base.cost:,.1f} and keeps late requests "
+        f"at or below {allowed:.4%}; the cheapest that does costs {cheapest:,.1f}. Allow "
         "more with --budget, or try more --candidates",
         field="budget",
     )
 
 
-def _elite(tried: list[Point], allowed: float) -> list[Point]:
-    """Return the frontier and the cheapest within the budget."""
-    if not tried:
-        return []
-    within = sorted(point for point in tried if point.violation_ratio <= allowed)
-    return [*frontier(tried), *within[:20]]
+def _parents(outcomes: Outcomes, allowed: Floats) -> list[int]:
+    """Return the cheapest candidates beyond doubt, and the frontier around the budget."""
+    excess = doubtful_excess(outcomes, allowed)
+    pairs = zip(outcomes.cost.tolist(), excess.tolist(), strict=True)
+    points = [Point(cost, late, index) for index, (cost, late) in enumerate(pairs)]
+    edge = frontier(points)
+    keeps = next((at for at, point in enumerate(edge) if point.violation_ratio <= 0), len(edge))
+    around = edge[max(0, keeps - PARENTS // 2) : keeps + PARENTS // 2]
+    safe = sorted(point for point in points if point.violation_ratio <= 0)
+    chosen = dict.fromkeys(point.policy for point in (*around, *safe[:PARENTS]))
+    return list(chosen)
+
+
+def _finalists(outcomes: Outcomes, allowed: Floats) -> list[int]:
+    """Return the candidates worth more seeds: the cheapest of those that may keep the budget."""
+    excess = doubtful_excess(outcomes, allowed)
+    order = np.lexsort((outcomes.cost, excess > 0)).tolist()
+    ratio = outcomes.late.sum(axis=0)
+    within = [i for i in np.argsort(outcomes.cost).tolist() if ratio[i] <= allowed.sum()]
+    fewest = int(np.argmin(ratio))
+    return list(dict.fromkeys([*order[:FINALISTS], *within[: FINALISTS // 4], fewest]))
 
 
 def _fresh(
@@ -203,6 +272,8 @@ def _fresh(
     count: int,
     random: np.random.Generator,
     seen: set[Choice],
+    *,
+    near_ratio: float,
 ) -> list[Choice]:
     """Return candidates nobody has tried; fewer when the space has no more to give."""
     fresh: list[Choice] = []
@@ -210,7 +281,7 @@ def _fresh(
         if len(fresh) >= count:
             break
         drawn = (
-            space.vary(parents[random.integers(len(parents))], random)
+            space.vary(parents[random.integers(len(parents))], random, near_ratio=near_ratio)
             if parents
             else space.draw(random)
         )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -25,11 +27,24 @@ THRESHOLDS: Final[Mapping[str, str]] = {
 WHOLE: Final = frozenset({"cpu", "memory", "redis", "redis-streams", "kafka"})
 """Types whose target is a whole number."""
 
-FACTORS: Final = (0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3, 1.35)
+FACTORS: Final = (
+    *(0.1, 0.2, 0.35, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975),
+    *(1.0, 1.025, 1.05, 1.075, 1.1, 1.125, 1.15, 1.175, 1.2, 1.225, 1.25, 1.3, 1.35, 1.5, 2.0, 4.0),
+)
+SPARE_FACTORS: Final = (0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.05, 1.2, 1.5, 2.0)
 POLLING: Final = (5, 15, 30)
 WINDOWS: Final = (0, 30, 60, 90, 120, 180, 300, 600)
+UP_WINDOWS: Final = (0, 15, 30, 60)
 DOWN_PERCENT: Final = (10, 25, 50, 100)
-TOLERANCES: Final = ("0", "0.05", "0.1")
+TOLERANCES: Final = ("0", "0.025", "0.05", "0.1", "0.15")
+MORE_REPLICAS: Final = (1, 2, 3, 5, 8)
+
+DEFAULT_MAX_REPLICAS: Final = 100
+RESOURCES: Final = frozenset({"cpu", "memory"})
+"""Types whose targets a formula does not replace."""
+AVERAGE: Final = "AverageValue"
+
+_HALF: Final = 0.5
 
 AS_WRITTEN: Final = 0.25
 """How often a random choice leaves a setting alone."""
@@ -94,27 +109,44 @@ class Space(msgspec.Struct, frozen=True, kw_only=True):
             for setting in self.settings
         )
 
-    def vary(self, choice: Choice, random: np.random.Generator) -> Choice:
-        """Return a choice with one or two settings redrawn."""
+    def vary(self, choice: Choice, random: np.random.Generator, *, near_ratio: float) -> Choice:
+        """Return a choice with one to three settings changed.
+
+        Args:
+            choice: Any.
+            random: Draws.
+            near_ratio: Share of the changes that go to a value beside the present one.
+        """
         varied = list(choice)
-        for _ in range(1 + int(random.integers(2))):
+        for _ in range(1 + int(random.integers(3))):
             index = int(random.integers(len(varied)))
-            values = (None, *self.settings[index].values)
-            varied[index] = values[random.integers(len(values))]
+            values = self.settings[index].values
+            if varied[index] is None or random.random() >= near_ratio:
+                varied[index] = (None, *values)[random.integers(1 + len(values))]
+            else:
+                at = values.index(varied[index]) + (1 if random.random() < _HALF else -1)
+                varied[index] = values[max(0, min(len(values) - 1, at))]
         return tuple(varied)
 
 
-def space_of(raw: Mapping[str, Any], *, keep_group: bool = False) -> Space:
+def space_of(
+    raw: Mapping[str, Any],
+    *,
+    keep_group: bool = False,
+    rates: Mapping[int, float] = MappingProxyType({}),
+) -> Space:
     """Return what may be changed about an object.
 
     Args:
         raw: The object.
         keep_group: Leave ``apiVersion`` alone, and with a keda.sh object what KEDA cannot do.
+        rates: Triggers that measure arriving requests, by position: what one replica can serve in
+            their unit. Targets stay at or below it, as above it no load is served for long.
     """
     converts = not keep_group
     is_flyball = converts or str(raw.get("apiVersion", "")).startswith("flyball.dev/")
     settings = [
-        _threshold(index, trigger)
+        _threshold(index, trigger, most=rates.get(index, math.inf))
         for index, trigger in enumerate(raw["spec"].get("triggers", []))
         if trigger.get("type") in THRESHOLDS
     ]
@@ -127,7 +159,23 @@ def space_of(raw: Mapping[str, Any], *, keep_group: bool = False) -> Space:
                 meaning="how often metrics are read and decided on, seconds",
             )
         )
+    least = raw["spec"].get("minReplicaCount", 0)
+    if least:
+        most = raw["spec"].get("maxReplicaCount", DEFAULT_MAX_REPLICAS)
+        settings.append(
+            Setting(
+                path="spec.minReplicaCount",
+                values=tuple(least + more for more in MORE_REPLICAS if least + more <= most),
+                apply=_write(("minReplicaCount",)),
+                meaning="replicas there always are",
+            )
+        )
     settings += [
+        _behavior(
+            ("scaleUp", "stabilizationWindowSeconds"),
+            UP_WINDOWS,
+            "how long the lowest proposal holds before scaling up",
+        ),
         _behavior(
             ("scaleDown", "stabilizationWindowSeconds"),
             WINDOWS,
@@ -144,14 +192,16 @@ def space_of(raw: Mapping[str, Any], *, keep_group: bool = False) -> Space:
             ("scaleDown", "tolerance"), TOLERANCES, "how far below its target a metric may be"
         ),
     ]
-    return Space(raw=raw, settings=tuple(settings), converts=converts)
+    settings += _spare(raw, rates)
+    return Space(raw=raw, settings=tuple(s for s in settings if s.values), converts=converts)
 
 
 _BEHAVIOR: Final = ("advanced", "horizontalPodAutoscalerConfig", "behavior")
+_MODIFIERS: Final = ("advanced", "scalingModifiers")
 _BEHAVIOR_PATH: Final = "spec." + ".".join(_BEHAVIOR)
 
 
-def _threshold(index: int, trigger: Mapping[str, Any]) -> Setting:
+def _threshold(index: int, trigger: Mapping[str, Any], *, most: float) -> Setting:
     kind, parameter = trigger["type"], THRESHOLDS[trigger["type"]]
     written = float(trigger["metadata"][parameter])
     digits = 0 if kind in WHOLE else 3
@@ -162,10 +212,66 @@ def _threshold(index: int, trigger: Mapping[str, Any]) -> Setting:
 
     return Setting(
         path=f"spec.triggers[{index}].metadata.{parameter}",
-        values=tuple(sorted(values - {"0"}, key=float)),
+        values=tuple(sorted((v for v in values if 0 < float(v) <= most), key=float)),
         apply=apply,
         meaning="target per replica: higher means fewer replicas",
     )
+
+
+def _spare(raw: Mapping[str, Any], rates: Mapping[int, float]) -> list[Setting]:
+    """Return the setting of spare capacity that grows with the square root of the load.
+
+    How far load strays from its mean grows so, and with it what a service needs beside the mean
+    (the square-root staffing rule: Halfin and Whitt 1981). A target alone keeps spare capacity in
+    proportion to the load: too little for few replicas, or too much for many.
+    """
+    spec = raw["spec"]
+    outer = {
+        index: trigger
+        for index, trigger in enumerate(spec.get("triggers", []))
+        if trigger.get("type") not in RESOURCES
+    }
+    can = all(
+        trigger.get("name")
+        and trigger.get("type") in THRESHOLDS
+        and trigger.get("metricType", AVERAGE) == AVERAGE
+        for trigger in outer.values()
+    )
+    measured = [index for index in outer if index in rates]
+    if not can or not measured or spec.get("fallback") or _written(spec, _MODIFIERS):
+        return []
+
+    def apply(made: dict[str, Any], value: Any) -> None:
+        triggers = made["spec"]["triggers"]
+        needs = [_need(triggers[index], value if index in measured else 0) for index in outer]
+        formula = needs[0] if len(needs) == 1 else f"max({', '.join(needs)})"
+        _write(_MODIFIERS)(made, {"formula": formula, "target": "1"})
+
+    return [
+        Setting(
+            path="spec.advanced.scalingModifiers",
+            values=SPARE_FACTORS,
+            apply=apply,
+            meaning="spare replicas per square root of the replicas that the load needs",
+        )
+    ]
+
+
+def _need(trigger: Mapping[str, Any], spare: float) -> str:
+    """Return the replicas a trigger asks for as a formula."""
+    name, written = trigger["name"], trigger["metadata"][THRESHOLDS[trigger["type"]]]
+    value = name if name.isidentifier() and name.isascii() else f'$env["{name}"]'
+    if not spare:
+        return f"{value} / {written}"
+    per_root = round(spare * math.sqrt(float(written)), 3)
+    return f"({value} + {per_root:g} * {value} ** 0.5) / {written}"
+
+
+def _written(spec: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    at: Any = spec
+    for name in path:
+        at = (at or {}).get(name)
+    return at
 
 
 def _behavior(path: tuple[str, ...], values: Sequence[Any], meaning: str) -> Setting:
