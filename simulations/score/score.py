@@ -135,6 +135,11 @@ def late_per_step(run: Run, table: Lateness | None = None) -> Floats:
     return np.where(run.known, ratios * run.arrivals, 0.0)
 
 
+def cost_per_step(run: Run) -> Floats:
+    """Return the cost of every step."""
+    return _columns(run, table_of(run)).cost
+
+
 def table_of(run: Run) -> LatenessTable:
     """Return the lateness model of a run's plant."""
     return LatenessTable(

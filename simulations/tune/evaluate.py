@@ -22,7 +22,7 @@ from simulations.scenario.candidates import triggers_of
 from simulations.scenario.model import TierModel
 from simulations.scenario.read import plant_of
 from simulations.score.frontier import Point
-from simulations.score.score import late_per_step, score
+from simulations.score.score import cost_per_step, late_per_step
 from simulations.sweep.executors import Executor
 from simulations.workload.load import Load, load_of
 from simulations.workload.trace import Trace
@@ -34,6 +34,12 @@ DAY_SECONDS: Final = 86_400.0
 SPANS_MIN: Final = 4
 """Into at least so many spans is a load divided, however short."""
 
+BURSTS_EVERY_SECONDS: Final = 10_800.0
+BURST_SECONDS: Final = (1_800.0, 2_100.0, 2_700.0, 3_000.0)
+BURST_SHAPE: Final = (0.0, 1.0, 1.0, 0.0)
+BURST_RATIO: Final = 0.6
+"""Every three hours load rises by 60 % within five minutes, stays for ten and falls in five."""
+
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
     """Where candidates are tried.
@@ -44,6 +50,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
         step_seconds: Of virtual time.
         seeds: Every candidate runs once per seed.
         score_from_seconds: Warm-up.
+        rehearses: The last span comes once more at the end, with bursts.
     """
 
     tier: TierModel
@@ -51,24 +58,48 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     step_seconds: float
     seeds: tuple[int, ...] = (0,)
     score_from_seconds: float = 0.0
+    rehearses: bool = False
 
     @property
     def from_step(self) -> int:
         """Steps before it are warm-up."""
         return round(self.score_from_seconds / self.step_seconds)
 
+    @property
+    def spans(self) -> int:
+        """Number of spans that the load is divided into, each of about a day."""
+        return max(SPANS_MIN, round(self.trace.duration_seconds / DAY_SECONDS))
+
     def load(self, seed: int) -> Load:
         """Return the load of one run."""
-        return load_of(self.trace, step_seconds=self.step_seconds, seed=seed)
+        load = load_of(self.trace, step_seconds=self.step_seconds, seed=seed)
+        return rehearsal(load, self.from_step, self.spans, seed=seed) if self.rehearses else load
 
-    def span_steps(self, steps: int) -> int:
-        """Return the length of the spans that a load is divided into: about a day, all alike.
 
-        Args:
-            steps: Of the load.
-        """
-        spans = max(SPANS_MIN, round(self.trace.duration_seconds / DAY_SECONDS))
-        return -(-(steps - self.from_step) // spans)
+def rehearsal(load: Load, from_step: int, spans: int, *, seed: int) -> Load:
+    """Return a load in whole spans, and the last of them once more with bursts.
+
+    Days to come may bring bursts that the days searched have not: a policy that has never met one
+    is as cheap as it is fragile.
+
+    Args:
+        load: Of the days searched.
+        from_step: Where its first span begins.
+        spans: In it.
+        seed: Of the counted arrivals in the bursts.
+    """
+    length = (load.steps - from_step) // spans
+    end = from_step + spans * length
+    at = np.arange(length) * load.step_seconds % BURSTS_EVERY_SECONDS
+    shape = np.interp(at, BURST_SECONDS, BURST_SHAPE, left=0.0, right=0.0)
+    expected = load.expected[end - length : end] * (1.0 + BURST_RATIO * shape)
+    random = np.random.default_rng([seed, 0x5245])
+    return msgspec.structs.replace(
+        load,
+        expected=np.concatenate([load.expected[:end], expected]),
+        counted=np.concatenate([load.counted[:end], random.poisson(expected)]),
+        known=np.concatenate([load.known[:end], load.known[end - length : end]]),
+    )
 
 
 class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,11 +109,13 @@ class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
         cost: Of each candidate.
         late: Late requests ``[spans, candidates]``.
         requests: Of each span.
+        rehearsed: Late requests of each candidate in the rehearsal; 0 without one.
     """
 
     cost: Floats
     late: Floats
     requests: Floats
+    rehearsed: Floats
 
     @property
     def violation_ratio(self) -> Floats:
@@ -102,6 +135,7 @@ def joined(outcomes: Sequence[Outcomes]) -> Outcomes:
         cost=np.concatenate([one.cost for one in outcomes]),
         late=np.concatenate([one.late for one in outcomes], axis=1),
         requests=outcomes[0].requests,
+        rehearsed=np.concatenate([one.rehearsed for one in outcomes]),
     )
 
 
@@ -149,6 +183,7 @@ def _mean(outcomes: Sequence[Outcomes]) -> Outcomes:
         cost=np.mean([one.cost for one in outcomes], axis=0),
         late=np.mean([one.late for one in outcomes], axis=0),
         requests=outcomes[0].requests,
+        rehearsed=np.mean([one.rehearsed for one in outcomes], axis=0),
     )
 
 
@@ -178,20 +213,16 @@ def _run(part: _Part) -> Outcomes:
     load, plant = world.load(part.seed), plant_of(world.tier)
     decided = [decided_of(world, manifest) for manifest in part.manifests]
     table = LatenessTable(plant.service, plant.waiting, step_seconds=world.step_seconds)
-    span_steps = world.span_steps(load.steps)
-    begins = np.arange(world.from_step, load.steps, span_steps)
-    known = np.where(load.known, load.expected, 0.0)
-    result = Outcomes(
-        cost=np.zeros(len(decided)),
-        late=np.zeros((len(begins), len(decided))),
-        requests=np.add.reduceat(known, begins),
-    )
+    spans = world.spans + world.rehearses
+    length = -(-(load.steps - world.from_step) // spans)
+    begins = np.arange(world.from_step, load.steps, length)
+    cost, late = np.zeros((2, len(begins), len(decided)))
     by_tick: dict[float, list[int]] = {}
     for index, one in enumerate(decided):
         if lane_tier.unsupported(plant) or unsupported(one):
             run = replayed(world, one, load, part.seed)
-            result.cost[index] = score(run, from_step=world.from_step, table=table).cost
-            result.late[:, index] = np.add.reduceat(late_per_step(run, table), begins)
+            cost[:, index] = np.add.reduceat(cost_per_step(run), begins)
+            late[:, index] = np.add.reduceat(late_per_step(run, table), begins)
         else:
             by_tick.setdefault(one.tick_seconds, []).append(index)
     if by_tick:
@@ -212,9 +243,16 @@ def _run(part: _Part) -> Outcomes:
             seed=part.seed,
             lateness=table,
             score_from_step=world.from_step,
-            day_seconds=span_steps * world.step_seconds,
+            day_seconds=length * world.step_seconds,
         )
         for indices, total in zip(by_tick.values(), totals, strict=True):
-            result.cost[indices] = total.replica_hours * plant.prices.replica_hour
-            result.late[:, indices] = total.day_late
-    return result
+            cost[:, indices] = total.day_replica_seconds / 3600 * plant.prices.replica_hour
+            late[:, indices] = total.day_late
+    requests = np.add.reduceat(np.where(load.known, load.expected, 0.0), begins)
+    days = len(begins) - world.rehearses
+    return Outcomes(
+        cost=cost[:days].sum(axis=0),
+        late=late[:days],
+        requests=requests[:days],
+        rehearsed=late[days:].sum(axis=0),
+    )

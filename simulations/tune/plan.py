@@ -153,12 +153,14 @@ def _worlds(scenario: Scenario, search_ratio: float, seeds: int) -> tuple[World,
         step_seconds=scenario.model.step_seconds,
         seeds=tuple(range(seeds)),
         score_from_seconds=max(scenario.model.score_from_seconds, STARTS_SECONDS),
+        rehearses=True,
     )
     tested = msgspec.structs.replace(
         searched,
         trace=compose.cut(trace, from_seconds=searched.trace.duration_seconds),
         seeds=tuple(range(100, 100 + seeds)),
         score_from_seconds=STARTS_SECONDS,
+        rehearses=False,
     )
     return searched, tested
 

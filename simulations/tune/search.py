@@ -45,6 +45,18 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     violations_without: float
 
 
+class Allowed(msgspec.Struct, frozen=True, kw_only=True):
+    """Late requests that a candidate may have.
+
+    Attributes:
+        late: In each span.
+        rehearsed: In the rehearsal: as many as the object to beat.
+    """
+
+    late: Floats
+    rehearsed: float
+
+
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What a search found.
 
@@ -55,7 +67,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         best: Position of the chosen candidate.
         budget: Violations it had to keep.
         chosen: The chosen candidate, with all seeds.
-        allowed: Late requests it might have had in each span.
+        allowed: Late requests it might have had.
     """
 
     tried: tuple[Point, ...]
@@ -64,7 +76,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     best: int
     budget: float
     chosen: Point
-    allowed: Floats
+    allowed: Allowed
 
 
 def search(
@@ -136,19 +148,23 @@ def search(
     )
 
 
-def doubtful_excess(outcomes: Outcomes, allowed: Floats) -> Floats:
+def doubtful_excess(outcomes: Outcomes, allowed: Allowed) -> Floats:
     """Return by how much late requests of each candidate may exceed what is allowed, as a ratio.
 
     The excess of the spans is taken for a sample: its sum and :data:`DOUBTS` standard errors. A
-    candidate that wins much on one day and loses a little on all others is in doubt.
+    candidate that wins much on one day and loses a little on all others is in doubt; so is one that
+    does worse in the rehearsal.
 
     Args:
         outcomes: Of the candidates.
-        allowed: Late requests per span.
+        allowed: Late requests.
     """
-    excess = outcomes.late - allowed[:, None]
+    excess = outcomes.late - allowed.late[:, None]
     error = excess.std(axis=0, ddof=1) * math.sqrt(len(excess))
-    found: Floats = (excess.sum(axis=0) + DOUBTS * error) / max(outcomes.requests.sum(), 1e-12)
+    highest = np.maximum(
+        excess.sum(axis=0) + DOUBTS * error, outcomes.rehearsed - allowed.rehearsed
+    )
+    found: Floats = highest / max(outcomes.requests.sum(), 1e-12)
     return found
 
 
@@ -199,10 +215,10 @@ def effects(
     return result, final
 
 
-def _allowed(base: Outcomes, budget: float | None) -> Floats:
+def _allowed(base: Outcomes, budget: float | None) -> Allowed:
     """Return the late requests allowed per span: a share, or those of the first candidate."""
-    allowed: Floats = base.late[:, 0] if budget is None else budget * base.requests
-    return allowed
+    late: Floats = base.late[:, 0] if budget is None else budget * base.requests
+    return Allowed(late=late, rehearsed=float(base.rehearsed[0]))
 
 
 def _within(progress: Progress | None, number: int, steps: int) -> Progress | None:
@@ -243,7 +259,7 @@ def _best(
     )
 
 
-def _parents(outcomes: Outcomes, allowed: Floats) -> list[int]:
+def _parents(outcomes: Outcomes, allowed: Allowed) -> list[int]:
     """Return the cheapest candidates beyond doubt, and the frontier around the budget."""
     excess = doubtful_excess(outcomes, allowed)
     pairs = zip(outcomes.cost.tolist(), excess.tolist(), strict=True)
@@ -256,12 +272,12 @@ def _parents(outcomes: Outcomes, allowed: Floats) -> list[int]:
     return list(chosen)
 
 
-def _finalists(outcomes: Outcomes, allowed: Floats) -> list[int]:
+def _finalists(outcomes: Outcomes, allowed: Allowed) -> list[int]:
     """Return the candidates worth more seeds: the cheapest of those that may keep the budget."""
     excess = doubtful_excess(outcomes, allowed)
     order = np.lexsort((outcomes.cost, excess > 0)).tolist()
     ratio = outcomes.late.sum(axis=0)
-    within = [i for i in np.argsort(outcomes.cost).tolist() if ratio[i] <= allowed.sum()]
+    within = [i for i in np.argsort(outcomes.cost).tolist() if ratio[i] <= allowed.late.sum()]
     fewest = int(np.argmin(ratio))
     return list(dict.fromkeys([*order[:FINALISTS], *within[: FINALISTS // 4], fewest]))
 

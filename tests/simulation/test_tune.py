@@ -18,7 +18,7 @@ from simulations.score.score import late_per_step, score
 from simulations.sweep.executors import Serial
 from simulations.tune.evaluate import Outcomes, World, decided_of, evaluate, replayed
 from simulations.tune.plan import tuned
-from simulations.tune.search import ROUNDS, doubtful_excess, search
+from simulations.tune.search import ROUNDS, Allowed, doubtful_excess, search
 from simulations.tune.space import space_of
 from simulations.workload.compose import cut
 from simulations.workload.generators import Diurnal
@@ -146,20 +146,49 @@ def test_spans_add_up_to_the_whole_in_both_engines(world):
     exact = score(run, from_step=tested.from_step)
     assert found.requests.sum() == pytest.approx(exact.requests)
     assert found.late.sum() == pytest.approx(exact.late)
+    assert found.cost[0] == pytest.approx(exact.cost)
+    length = -(-(load.steps - tested.from_step) // tested.spans)
     late = late_per_step(run)[tested.from_step :]
-    length = tested.span_steps(load.steps)
     sums = [late[begin : begin + length].sum() for begin in range(0, len(late), length)]
     assert found.late[:, 0] == pytest.approx(sums)
+
+
+def test_a_rehearsal_counts_for_itself(world):
+    """It follows on whole spans as they were, has more load, and is in no other figure."""
+    model, trace = world
+    plain = World(tier=model.tiers[0], trace=trace, step_seconds=5.0, seeds=(3,))
+    both = msgspec.structs.replace(plain, rehearses=True)
+    load, longer = plain.load(3), both.load(3)
+    length = load.steps // plain.spans
+    assert longer.steps == load.steps + length
+    assert (longer.expected[: load.steps] == load.expected).all()
+    ratio = longer.expected[load.steps :] / load.expected[-length:]
+    assert ratio.min() == pytest.approx(1.0)
+    assert ratio.max() == pytest.approx(1.6)
+    alone, rehearsed = (evaluate(one, [KEDA], Serial()) for one in (plain, both))
+    assert rehearsed.late == pytest.approx(alone.late)
+    assert rehearsed.cost == pytest.approx(alone.cost)
+    assert alone.rehearsed[0] == 0
+    assert rehearsed.rehearsed[0] > alone.late[-1, 0]
 
 
 def test_one_lucky_day_does_not_make_up_for_all_others():
     """A candidate that is late less often on one day only is in doubt, one on all days is not."""
     allowed = np.array([900.0, 10.0, 10.0, 10.0])
     lucky, steady = [100.0, 20.0, 20.0, 20.0], [870.0, 8.0, 8.0, 8.0]
-    outcomes = Outcomes(cost=np.ones(2), late=np.array([lucky, steady]).T, requests=np.full(4, 1e4))
-    excess = doubtful_excess(outcomes, allowed)
+    excess = doubtful_excess(_outcomes([lucky, steady], [0.0, 0.0]), _allowed(allowed, 0.0))
     assert excess[0] > 0
     assert excess[1] <= 0
+
+
+def test_doing_worse_in_the_rehearsal_is_a_doubt():
+    """However well a candidate does on the days searched."""
+    allowed = np.full(4, 10.0)
+    excess = doubtful_excess(
+        _outcomes([[1.0] * 4, [1.0] * 4], [50.0, 51.0]), _allowed(allowed, 50.0)
+    )
+    assert excess[0] <= 0
+    assert excess[1] > 0
 
 
 def test_spare_capacity_is_written_as_a_formula():
@@ -211,3 +240,16 @@ def test_only_what_is_chosen_is_changed():
     kept = space_of(KEDA, keep_group=True)
     assert kept.manifest(kept.unchanged) == KEDA
     assert all("pollingInterval" not in setting.path for setting in kept.settings)
+
+
+def _outcomes(late, rehearsed):
+    return Outcomes(
+        cost=np.ones(len(late)),
+        late=np.array(late).T,
+        requests=np.full(4, 1e4),
+        rehearsed=np.array(rehearsed),
+    )
+
+
+def _allowed(late, rehearsed):
+    return Allowed(late=late, rehearsed=rehearsed)
