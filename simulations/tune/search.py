@@ -16,12 +16,14 @@ from simulations.sweep.executors import Executor
 from simulations.tune.evaluate import Outcomes, World, evaluate, joined
 from simulations.tune.space import Choice, Space
 
-ROUNDS: Final = 6
+ROUNDS: Final = 5
 FINALISTS: Final = 64
 PARENTS: Final = 16
 """Best candidates of each kind that are varied in the next round."""
 DOUBTS: Final = 1.0
 """Standard errors by which a candidate must stay below the budget, as other days differ."""
+REHEARSED: Final = 0.8
+"""Share of the late requests in the rehearsal that a candidate may have, as real bursts differ."""
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -50,7 +52,7 @@ class Allowed(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         late: In each span.
-        rehearsed: In the rehearsal: as many as the object to beat.
+        rehearsed: In the rehearsal.
     """
 
     late: Floats
@@ -218,7 +220,7 @@ def effects(
 def _allowed(base: Outcomes, budget: float | None) -> Allowed:
     """Return the late requests allowed per span: a share, or those of the first candidate."""
     late: Floats = base.late[:, 0] if budget is None else budget * base.requests
-    return Allowed(late=late, rehearsed=float(base.rehearsed[0]))
+    return Allowed(late=late, rehearsed=REHEARSED * float(base.rehearsed[0]))
 
 
 def _within(progress: Progress | None, number: int, steps: int) -> Progress | None:
@@ -231,7 +233,7 @@ def _within(progress: Progress | None, number: int, steps: int) -> Progress | No
 def _best(
     points: Sequence[Point], excess: Floats, base: Point, allowed: float, *, tried: int
 ) -> int:
-    """Return the cheapest candidate that keeps the budget, beyond doubt if that is cheaper, too.
+    """Return the cheapest candidate beyond doubt, else the least doubtful cheaper one.
 
     Raises:
         SimulationError: There is none, or the object to beat is as cheap.
@@ -245,11 +247,12 @@ def _best(
             field="budget",
         )
     to_beat = base.cost if base.violation_ratio <= allowed else math.inf
-    safe = [index for index in within if excess[index] <= 0]
-    for indices in (safe, within):
-        best = min(indices, key=lambda index: points[index], default=None)
-        if best is not None and points[best].cost < to_beat:
-            return best
+    cheaper = [index for index in within if points[index].cost < to_beat]
+    sure = [index for index in cheaper if excess[index] <= 0]
+    if sure:
+        return min(sure, key=lambda index: points[index])
+    if cheaper:
+        return min(cheaper, key=lambda index: float(excess[index]))
     cheapest = min(points[index].cost for index in within)
     raise SimulationError(
         f"none of {tried} candidates is cheaper than {base.cost:,.1f} and keeps late requests "
