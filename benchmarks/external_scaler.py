@@ -38,6 +38,7 @@ CHANNELS = 20
 OBJECTS = 1_000
 POLICIES = 10
 """Distinct policies among the objects; equal ones share a source and a query."""
+WARM_UP_SECONDS = 45.0
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = os.sysconf("SC_CLK_TCK")
 Call = Callable[[Any], Awaitable[Any]]
@@ -65,7 +66,10 @@ def policy(port: int, number: int) -> dict[str, str]:
     return {
         "scalerAddress": "flyball.flyball-system:6000",
         "policy": (
-            "pollingInterval: 5\nmaxReplicaCount: 50\ntriggers:\n- type: metrics-api\n  metadata:\n"
+            "pollingInterval: 2\nmaxReplicaCount: 50\n"
+            "advanced: {horizontalPodAutoscalerConfig: {behavior: {scaleDown: "
+            "{stabilizationWindowSeconds: 20}}}}\n"
+            "triggers:\n- type: metrics-api\n  metadata:\n"
             f"    url: http://127.0.0.1:{port}/{number}\n    valueLocation: value\n"
             "    targetValue: '5'\n"
         ),
@@ -240,8 +244,9 @@ async def measure(options: argparse.Namespace) -> None:
         process, port = start(command)
         drain = asyncio.create_task(asyncio.to_thread(_drain, process))
         common = {"pid": process.pid, "clients": options.clients}
-        warm = await load(port, refs, **common, seconds=8, rate=min(options.rate, 1_500))
-        print(warm.line(f"{name}, first 8 s"))
+        # Long enough for what is remembered of the past to have its full length.
+        warm = await load(port, refs, **common, seconds=WARM_UP_SECONDS, rate=options.rate / 2)
+        print(warm.line(f"{name}, warm-up"))
         paced = await load(port, refs, **common, seconds=options.seconds, rate=options.rate)
         print(paced.line(f"{name}, at a rate"))
         full = await load(port, refs, **common, seconds=options.seconds / 4, rate=0)
