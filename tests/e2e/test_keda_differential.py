@@ -29,7 +29,7 @@ from tests.e2e.keda.cases import (
     SYNC_SECONDS,
     Case,
 )
-from tests.e2e.keda.installed import keda_for
+from tests.e2e.keda.installed import is_ready, keda_for
 from tests.e2e.keda.source import Source
 from tests.e2e.live import QUICK, running
 from tests.e2e.objects import Objects, own_namespace, until
@@ -124,7 +124,7 @@ async def _run(
                 await side.create(_scaled_object(case, source.url, is_ours=side is ours))
         for side in (theirs, ours):
             for case in CASES:
-                await until(f"{case.name} is ready", partial(_is_ready, side, case.name), 60.0)
+                await until(f"{case.name} is ready", partial(is_ready, side, case.name), 60.0)
         start_at = time.monotonic()
         async with asyncio.TaskGroup() as drivers:
             for case in CASES:
@@ -173,10 +173,3 @@ def _scaled_object(case: Case, url: str, *, is_ours: bool) -> dict[str, Any]:
             "triggers": triggers,
         },
     }
-
-
-async def _is_ready(side: Objects, name: str) -> bool:
-    status = (await side.get(KEDA, "ScaledObject", name)).get("status", {})
-    return any(
-        one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", ())
-    )

@@ -42,6 +42,8 @@ class AuditEvent(msgspec.Struct, frozen=True, rename="camel"):
         stage: ``ResponseComplete``, or ``ResponseStarted`` for a watch that goes on.
         annotations: ``authorization.k8s.io/decision`` and its reason, among others.
         request_object: The body, where the policy asks for it.
+        request_received_timestamp: When it came, RFC 3339.
+        stage_timestamp: When it reached the stage.
     """
 
     stage: str = msgspec.field(name="stage")
@@ -54,6 +56,7 @@ class AuditEvent(msgspec.Struct, frozen=True, rename="camel"):
     user_agent: str = ""
     request_object: Any = None
     request_received_timestamp: str = ""
+    stage_timestamp: str = ""
 
     @property
     def is_forbidden(self) -> bool:

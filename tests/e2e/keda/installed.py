@@ -65,6 +65,15 @@ async def keda_for(
         yield
 
 
+async def is_ready(objects: Objects, name: str) -> bool:
+    """Say whether KEDA has taken a ScaledObject."""
+    found = await objects.get("keda.sh/v1alpha1", "ScaledObject", name)
+    return any(
+        one["type"] == "Ready" and one["status"] == "True"
+        for one in found.get("status", {}).get("conditions", ())
+    )
+
+
 def _certificates(folder: Path) -> Path:
     target = folder / "keda-certificates"
     authority = Authority(target, "ca")

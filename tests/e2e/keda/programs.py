@@ -45,6 +45,10 @@ class KedaOperator(Program):
             f"--health-probe-bind-address={self.address}",
             f"--metrics-bind-address={LOOPBACK}:{self._prometheus_port}",
             f"--metrics-service-bind-address={LOOPBACK}:{self.metrics_port}",
+            # As the control plane's other programs: twenty objects polled each second need more
+            # than the 20 requests per second it allows itself.
+            "--kube-api-qps=500",
+            "--kube-api-burst=1000",
         ]
 
     @override

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from aiohttp import web
 
 from tests.e2e.keda.cases import Values
+
+
+class Read(NamedTuple):
+    """One answer, and when it was given (epoch seconds)."""
+
+    at: float
+    name: str
+    trigger: int
+    value: float | None
 
 
 class Source:
@@ -15,10 +26,12 @@ class Source:
 
     Attributes:
         values: By name of the case; whoever drives the series sets them.
+        reads: All answers in order.
     """
 
     def __init__(self) -> None:
         self.values: dict[str, Values] = {}
+        self.reads: list[Read] = []
         self.url = ""
 
     @asynccontextmanager
@@ -37,7 +50,9 @@ class Source:
             await runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.Response:
-        value = self.values[request.match_info["name"]][int(request.match_info["index"])]
+        name, index = request.match_info["name"], int(request.match_info["index"])
+        value = self.values[name][index]
+        self.reads.append(Read(time.time(), name, index, value))
         if value is None:
             return web.json_response({"error": "the source is away"}, status=500)
         return web.json_response({"value": value})
