@@ -1,0 +1,1 @@
+"""A real KEDA, given our decisions by ``flyball external-scaler``."""
