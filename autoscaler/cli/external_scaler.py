@@ -124,6 +124,12 @@ async def _serve(settings: Settings, *, has_cluster: bool) -> None:
             api_server=client.server if client else None,
             allowed_hosts=settings.external.allowed_hosts or "all",
         )
+        if client is None:
+            structlog.get_logger(__name__).warning(
+                "no_cluster",
+                why="after a restart every policy begins at zero replicas: cooldowns, windows and "
+                "rates are lost; give access to the cluster to go on from what targets have",
+            )
         if settings.server.is_enabled:
             http = settings.server
             await stack.enter_async_context(listening(scaler.view, http.host, http.port))
