@@ -7,6 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from autoscaler.cli.options import (
+    Config,
+    Context,
+    Kubeconfig,
+    LogFormat,
+    LogLevel,
+    Namespace,
+    Server,
+)
 from autoscaler.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,7 +29,7 @@ if TYPE_CHECKING:
 
 def external_scaler(
     listen: Annotated[
-        str | None, typer.Option(help="HOST:PORT for KEDA to call [default: 0.0.0.0:6000].")
+        str | None, typer.Option(help="HOST:PORT for KEDA to call (default: 0.0.0.0:6000).")
     ] = None,
     certificate_folder: Annotated[
         Path | None,
@@ -36,31 +45,17 @@ def external_scaler(
     no_cluster: Annotated[
         bool, typer.Option("--no-cluster", help="Look nothing up in a cluster.")
     ] = False,
-    kubeconfig: Annotated[
-        str | None,
-        typer.Option(
-            help="Kubeconfig file. Unset: $KUBECONFIG, the pod's account, ~/.kube/config."
-        ),
-    ] = None,
-    context: Annotated[str | None, typer.Option(help="Context inside the kubeconfig.")] = None,
-    server: Annotated[
-        str | None,
-        typer.Option(help="URL of an API server that wants no credentials (kubectl proxy)."),
-    ] = None,
-    namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="Look only at this one. Unset: all.")
-    ] = None,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    server: Server = None,
+    namespace: Namespace = None,
     http_listen: Annotated[
         str | None,
-        typer.Option(help="HOST:PORT of probes, metrics and explanations [default: 0.0.0.0:8080]."),
+        typer.Option(help="HOST:PORT of probes, metrics and explanations (default: 0.0.0.0:8080)."),
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="Settings file (YAML).", envvar="FLYBALL_CONFIG")
-    ] = None,
-    log_level: Annotated[
-        str | None, typer.Option(help="debug, info, warning or error [default: info].")
-    ] = None,
-    log_format: Annotated[str | None, typer.Option(help="auto, json or console.")] = None,
+    config: Config = None,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Serve KEDA's external scaler contract until SIGTERM.
 

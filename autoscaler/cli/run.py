@@ -8,6 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from autoscaler.cli.options import (
+    Config,
+    Context,
+    Kubeconfig,
+    LogFormat,
+    LogLevel,
+    Namespace,
+    Server,
+)
+
 if TYPE_CHECKING:
     from autoscaler.kube.transport import KubeClient, TransportLimits
     from autoscaler.settings import Settings
@@ -15,20 +25,10 @@ if TYPE_CHECKING:
 
 
 def run(
-    kubeconfig: Annotated[
-        str | None,
-        typer.Option(
-            help="Kubeconfig file. Unset: $KUBECONFIG, the pod's account, ~/.kube/config."
-        ),
-    ] = None,
-    context: Annotated[str | None, typer.Option(help="Context inside the kubeconfig.")] = None,
-    server: Annotated[
-        str | None,
-        typer.Option(help="URL of an API server that wants no credentials (kubectl proxy)."),
-    ] = None,
-    namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="Watch only this one. Unset: all.")
-    ] = None,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    server: Server = None,
+    namespace: Namespace = None,
     watch_keda: Annotated[
         bool,
         typer.Option(
@@ -40,23 +40,19 @@ def run(
     ] = False,
     listen: Annotated[
         str | None,
-        typer.Option(help="HOST:PORT of probes, metrics and explanations [default: 0.0.0.0:8080]."),
+        typer.Option(help="HOST:PORT of probes, metrics and explanations (default: 0.0.0.0:8080)."),
     ] = None,
     webhook_listen: Annotated[
         str | None,
-        typer.Option(help="Serve the admission webhook, too, on this HOST:PORT [default: off]."),
+        typer.Option(help="Serve the admission webhook, too, on this HOST:PORT (default: off)."),
     ] = None,
     external_listen: Annotated[
         str | None,
-        typer.Option(help="Serve KEDA's external scaler, too, on this HOST:PORT [default: off]."),
+        typer.Option(help="Serve KEDA's external scaler, too, on this HOST:PORT (default: off)."),
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="Settings file (YAML).", envvar="FLYBALL_CONFIG")
-    ] = None,
-    log_level: Annotated[
-        str | None, typer.Option(help="debug, info, warning or error [default: info].")
-    ] = None,
-    log_format: Annotated[str | None, typer.Option(help="auto, json or console.")] = None,
+    config: Config = None,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Run the controller until SIGTERM; every option is also a setting and a variable.
 

@@ -12,12 +12,8 @@ import structlog
 from typing_extensions import override
 
 from autoscaler.errors import ConfigError
+from autoscaler.web.certificate_sources import AUTHORITIES, CERTIFICATE, KEY, content_of
 
-CERTIFICATE: Final = "tls.crt"
-KEY: Final = "tls.key"
-AUTHORITIES: Final = "ca.crt"
-"""As in Secrets of type ``kubernetes.io/tls``, and as cert-manager writes them."""
-FILE_BYTES_MAX: Final = 256 * 1024
 CHECK_SECONDS: Final = 2.0
 
 log = structlog.get_logger(__name__)
@@ -101,13 +97,7 @@ def _configuration(files: Files) -> grpc.ServerCertificateConfiguration:
 
 
 def _content(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from None
-    if len(content) > FILE_BYTES_MAX:
-        raise ConfigError(f"{path}: longer than {FILE_BYTES_MAX} bytes")
+    content = content_of(path)
     if b"-----BEGIN" not in content:
         raise ConfigError(f"{path}: must hold PEM (-----BEGIN ...)")
     return content

@@ -15,10 +15,11 @@ from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 
 from autoscaler.errors import ConfigError
-from autoscaler.external.certificates import AUTHORITIES, CertificateFolder
+from autoscaler.external.certificates import CertificateFolder
 from autoscaler.external.methods import Methods
 from autoscaler.sdk.externalscaler import SERVICE
 from autoscaler.settings import ExternalSettings
+from autoscaler.web.certificate_sources import AUTHORITIES
 
 MESSAGE_SLACK: Final = 16_384
 """What a request holds beside its metadata."""

@@ -101,18 +101,22 @@ class CertificateFolder:
         return await asyncio.to_thread(self._read)
 
     def _read(self) -> Serving:
-        return Serving(certificate_pem=self._file(CERTIFICATE), key_pem=self._file(KEY))
+        return Serving(
+            certificate_pem=content_of(self._folder / CERTIFICATE),
+            key_pem=content_of(self._folder / KEY),
+        )
 
-    def _file(self, name: str) -> bytes:
-        path = self._folder / name
-        try:
-            with path.open("rb") as file:
-                content = file.read(FILE_BYTES_MAX + 1)
-        except OSError as error:
-            raise ConfigError(f"{path}: {error.strerror or error}") from None
-        if len(content) > FILE_BYTES_MAX:
-            raise ConfigError(f"{path}: longer than {FILE_BYTES_MAX} bytes")
-        return content
+
+def content_of(path: Path) -> bytes:
+    """Return a file of a certificate folder; raises ConfigError when it is missing or too long."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from None
+    if len(content) > FILE_BYTES_MAX:
+        raise ConfigError(f"{path}: longer than {FILE_BYTES_MAX} bytes")
+    return content
 
 
 class CertificateSecret:
