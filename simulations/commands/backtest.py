@@ -40,18 +40,18 @@ def backtest(
     since: Annotated[str, typer.Option(help="How far back, such as 14d or 36h.")] = "14d",
     until: Annotated[str, typer.Option(help="How long ago the end is, such as 1h.")] = "",
     step: Annotated[
-        str, typer.Option(help="Between instants [default: how often the policy decides].")
+        str, typer.Option(help="Between instants (default: how often the policy decides).")
     ] = "",
     service: Annotated[
         Path | None,
         typer.Option(help="YAML: service, start_up, waiting, prices of a replica; for violations."),
     ] = None,
     load_query: Annotated[
-        str, typer.Option(help="PromQL: requests per second [default: the first trigger's].")
+        str, typer.Option(help="PromQL: requests per second (default: the first trigger's).")
     ] = "",
     replicas_query: Annotated[
         str,
-        typer.Option(help="PromQL: ready replicas [default: kube-state-metrics of the target]."),
+        typer.Option(help="PromQL: ready replicas (default: kube-state-metrics of the target)."),
     ] = "",
     exogenous: Annotated[
         bool, typer.Option(help="All queries measure load alone, even without rate().")

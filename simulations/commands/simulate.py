@@ -37,7 +37,7 @@ app = typer.Typer(
 Seeds = Annotated[int | None, typer.Option(min=1, help="Runs; those of the scenario if absent.")]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help="Folder of the report [default: flyball-reports/NAME]."),
+    typer.Option("--output", "-o", help="Folder of the report (default: flyball-reports/NAME)."),
 ]
 FailOn = Annotated[
     list[str] | None,

@@ -31,10 +31,10 @@ def tune(
         Path, typer.Option("--scenario", "-s", help="World: workload, service, signals, triggers.")
     ],
     against: Annotated[
-        Path | None, typer.Option(help="Object to beat [default: the one that is tuned].")
+        Path | None, typer.Option(help="Object to beat (default: the one that is tuned).")
     ] = None,
     budget: Annotated[
-        str, typer.Option(help="Allowed late requests, such as 0.5% [default: as many as before].")
+        str, typer.Option(help="Allowed late requests, such as 0.5% (default: as many as before).")
     ] = "",
     candidates: Annotated[int, typer.Option(min=8, help="Objects to try.")] = 1000,
     search_ratio: Annotated[
