@@ -36,7 +36,7 @@ class Kept(Protocol):
 E = TypeVar("E", bound=Kept)
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A decision and what became of it.
 
     Attributes:
