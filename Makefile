@@ -6,10 +6,10 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 IMAGE ?= flyball:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' autoscaler/__init__.py)
 
-.PHONY: help setup servers check format test e2e faults image image-check demo bench simulate crds requirements proto clean
+.PHONY: help setup servers check format test e2e faults image image-check demo bench simulate simulate-check crds requirements proto clean
 
 help: ## Show this list
-	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(INSTALLED): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -67,6 +67,9 @@ bench: $(INSTALLED) servers ## Benchmarks: ratios against a named baseline of th
 
 simulate: $(INSTALLED) ## The standard benchmark of autoscalers, written to docs/benchmark (WORKERS=2)
 	$(BIN)/python -m simulations.benchmark --workers $(or $(WORKERS),$(shell nproc)) --output docs/benchmark
+
+simulate-check: $(INSTALLED) ## The same on a Dask cluster of this machine; fails unless every figure equals the committed one (WORKERS=2)
+	$(BIN)/python -m simulations.benchmark --cluster $(or $(WORKERS),$(shell nproc)) --check --output docs/benchmark
 
 crds: $(INSTALLED) ## Write deploy/crds from the API models
 	$(BIN)/flyball crds --output deploy/crds

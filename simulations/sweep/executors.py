@@ -10,12 +10,15 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Protocol, TypeVar
+from contextlib import contextmanager
+from typing import Final, Protocol, TypeVar
 
 from simulations.errors import SimulationError
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
+
+NEEDS_DASK: Final = "a Dask cluster needs the extra dask: pip install 'flyball[dask]'"
 
 
 class Executor(Protocol):
@@ -73,9 +76,7 @@ class DaskCluster:
         try:
             from distributed import Client
         except ImportError as error:
-            raise SimulationError(
-                "a Dask cluster needs the extra dask: pip install 'flyball[dask]'"
-            ) from error
+            raise SimulationError(NEEDS_DASK) from error
         try:
             self._client = Client(address, timeout="10s", set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
@@ -98,6 +99,30 @@ class DaskCluster:
     def close(self) -> None:
         """Let go of the scheduler."""
         self._client.close()
+
+
+@contextmanager
+def local_cluster(workers: int) -> Iterator[DaskCluster]:
+    """Run parts on a Dask cluster that this machine has for so long.
+
+    Args:
+        workers: Processes, >= 1, of one thread each.
+
+    Raises:
+        SimulationError: ``distributed`` is not installed.
+    """
+    try:
+        from distributed import LocalCluster
+    except ImportError as error:
+        raise SimulationError(NEEDS_DASK) from error
+    with LocalCluster(
+        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        executor = DaskCluster(cluster.scheduler_address)
+        try:
+            yield executor
+        finally:
+            executor.close()
 
 
 def executor_of(*, workers: int, scheduler: str = "") -> Executor:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from simulations.benchmark.__main__ import main
 from simulations.benchmark.cells import Cell, Cells
+from simulations.benchmark.check import first_difference
 from simulations.benchmark.compare import Outcome, best_of, compare, is_harmless
 from simulations.benchmark.findings import FILES, read_findings
 from simulations.benchmark.protocol import (
@@ -303,3 +304,37 @@ def test_command_says_which_track_is_missing(tmp_path, monkeypatch, capsys):
     assert ended.value.code == 2
     assert "results.json.gz is not there" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_difference_of_one_figure_is_named():
+    """The first run that differs is said with its figure; a missing run is a difference too."""
+    kept = [result([100.0], [1.0], seed=seed) for seed in range(3)]
+    changed = [*kept[:2], replace(kept[2], late=1.001)]
+
+    assert first_difference(kept, list(kept)) == ""
+    assert first_difference(changed, kept) == (
+        "run 2, p, t, fast, seed 2: late is 1.001, the folder has 1.0"
+    )
+    assert first_difference(kept[:2], kept) == "2 runs, the folder has 3"
+    assert first_difference(kept, kept[:2]) == "3 runs, the folder has 2"
+
+
+def test_check_on_a_dask_cluster_finds_what_a_folder_has_otherwise(tmp_path, monkeypatch, capsys):
+    """Equal runs pass and nothing is written; one figure changed by a thousandth fails."""
+    file = tmp_path / FILES["sets"]
+    runs = tuple(run_parts(set_parts(SMALL), Serial()))
+    # Runs of traces that are not asked for are left alone.
+    other = replace(runs[0], trace="other")
+    write_results(Results(runs=(other, *runs)), file)
+    options = ["--track", "sets", "--trace", SMALL[0], "--cluster", "2", "--check"]
+    monkeypatch.setattr("sys.argv", ["benchmark", *options, "--output", str(tmp_path)])
+
+    main()
+    assert f"all {len(runs)} runs are equal" in capsys.readouterr().err
+
+    write_results(Results(runs=(replace(runs[0], late=runs[0].late + 0.001), *runs[1:])), file)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert "run 0, oracle, llm-conversation, slow" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [file]
