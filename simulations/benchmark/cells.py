@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -57,6 +58,12 @@ class Cells:
         self.traces = sorted(dict.fromkeys(key[2] for key in grouped))
         self.policies = list(dict.fromkeys(key[3] for key in grouped))
         self._cells = {key: self._cell(key) for key in grouped}
+
+    @functools.cached_property
+    def of_first_seed(self) -> Cells:
+        """The cells without further seeds: what variants, which have one, are compared with."""
+        runs = [run for runs in self._grouped.values() for run in runs if not run.seed]
+        return Cells(runs)
 
     def of(self, profile: str, trace: str, policy: str, *, variant: str = "") -> Cell:
         """Return a cell."""

@@ -19,7 +19,7 @@ from simulations.policies.service import ServiceFacts
 from simulations.policies.static import PEAK_RATIO
 from simulations.policies.watching import RATE, standard_signals
 from simulations.workload.catalogue import load_trace
-from simulations.workload.load import Load, load_of
+from simulations.workload.load import Counts, Load, load_of
 from simulations.workload.trace import Trace
 
 STEP_SECONDS: Final = 5.0
@@ -159,8 +159,9 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         trace: Name.
         variant: Of the world.
-        load: Of the run: run-in and scored part.
-        past: What could be read of it before the run.
+        load: Of the run: run-in and scored part, its arrivals as counted in the first seed.
+        further_counts: The arrivals as counted in the other seeds.
+        pasts: What could be read of the load before the run, by seed.
         signals: What autoscalers see.
         table: Late requests of the service.
         run_in_steps: Not scored.
@@ -171,29 +172,42 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     trace: str
     variant: Variant
     load: Load
-    past: Past
+    further_counts: tuple[Counts, ...]
+    pasts: tuple[Past, ...]
     signals: tuple[Signal, ...]
     table: LatenessTable
     run_in_steps: int
     peak_before: float
     peak_after: float
 
+    @property
+    def past(self) -> Past:
+        """What could be read before the run in the first seed."""
+        return self.pasts[0]
+
     def replicas_for(self, rates: Floats) -> Floats:
         """Return the least replicas that serve rates well enough."""
         return self.table.replicas_for(rates, LATE_RATIO)
 
 
-def prepare(name: str, variant: Variant = AS_IS, *, scored_days: float = SCORED_DAYS) -> Prepared:
+def prepare(
+    name: str, variant: Variant = AS_IS, *, scored_days: float = SCORED_DAYS, seeds: int = 1
+) -> Prepared:
     """Cut, scale and split a shipped trace.
 
     Args:
         name: Of the trace.
         variant: Of the world.
         scored_days: At most.
+        seeds: Draws of the counted arrivals.
     """
     trace, learned_steps = cut(load_trace(name))
     scale = carried(variant) / peak_of(trace)
-    load = load_of(trace, step_seconds=STEP_SECONDS, seed=ARRIVALS_SEED, scale=scale)
+    loads = [
+        load_of(trace, step_seconds=STEP_SECONDS, seed=ARRIVALS_SEED + seed, scale=scale)
+        for seed in range(seeds)
+    ]
+    load = loads[0]
     warm_up = int(learned_steps * trace.step_seconds / STEP_SECONDS)
     run_in = min(round(RUN_IN_SECONDS / STEP_SECONDS), warm_up)
     begin = warm_up - run_in
@@ -206,7 +220,10 @@ def prepare(name: str, variant: Variant = AS_IS, *, scored_days: float = SCORED_
         trace=name,
         variant=variant,
         load=part_of(load, begin, end),
-        past=past_of(load, rate, plant.service, steps=begin, seed=ARRIVALS_SEED),
+        further_counts=tuple(drawn.counted[begin:end] for drawn in loads[1:]),
+        pasts=tuple(
+            past_of(drawn, rate, plant.service, steps=begin, seed=ARRIVALS_SEED) for drawn in loads
+        ),
         signals=signals,
         table=LatenessTable(plant.service, plant.waiting, step_seconds=STEP_SECONDS),
         run_in_steps=run_in,

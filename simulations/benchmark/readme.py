@@ -82,8 +82,9 @@ PROTOCOL: Final = """
 
 - Start-up, median and 95th percentile: {profiles}.
 
-- {seeds} seeds of start-up delays; all autoscalers meet the same arrivals, and the same delay of
-  the n-th pod.
+- {seeds} seeds, each with its own start-up delays and its own arrivals as metrics count them; in
+  one seed all autoscalers meet the same arrivals, and the same delay of the n-th pod. What queues
+  is what is expected to arrive; what chance adds to the waits is computed, not drawn.
 
 - Perfect foresight wants, at every step, what serves the highest load of the time a pod takes to
   start (95th percentile) with {alpha:.1%} late at most.

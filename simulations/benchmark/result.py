@@ -35,7 +35,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         trace: Its load.
         profile: Its start-up.
         policy: The autoscaler.
-        seed: Of its start-up delays.
+        seed: Of its start-up delays and counted arrivals.
         variant: Of the world; empty = as it is.
         seconds: Scored.
         requests: Expected arrivals.

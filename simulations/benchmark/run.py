@@ -29,6 +29,7 @@ from simulations.benchmark.result import Result, result_of
 from simulations.engine.lane_totals import Totals
 from simulations.engine.lanes import Group, Lane, run_lanes
 from simulations.engine.view import LaneAutoscaler
+from simulations.policies.apart import Apart
 from simulations.policies.catalogue import BASELINES
 from simulations.policies.oracle import Oracle
 from simulations.policies.static import static
@@ -46,7 +47,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         trace: Name.
         variant: The world.
-        seeds: Of start-up delays.
+        seeds: Of start-up delays and counted arrivals.
         scored_days: At most.
         profiles: Start-ups.
     """
@@ -97,7 +98,7 @@ def set_parts(traces: Sequence[str]) -> list[Part]:
 
 def run_part(part: Part) -> list[Result]:
     """Run all policies of a part side by side."""
-    prepared = prepare(part.trace, part.variant, scored_days=part.scored_days)
+    prepared = prepare(part.trace, part.variant, scored_days=part.scored_days, seeds=part.seeds)
     kinds = [
         _Kind(profile=profile, seed=seed, variant=part.variant)
         for profile in part.profiles
@@ -111,11 +112,14 @@ def run_part(part: Part) -> list[Result]:
             replicas=replicas,
             seed=kind.seed,
             start_up=kind.profile.start_up(kind.variant.start_up_ratio),
+            draw=kind.seed,
         )
         for kind in kinds
     ]
     autoscalers = autoscalers_of(
-        prepared, [kind.profile.horizon(kind.variant.start_up_ratio) for kind in kinds]
+        prepared,
+        [kind.profile.horizon(kind.variant.start_up_ratio) for kind in kinds],
+        draws=[kind.seed for kind in kinds],
     )
     totals = side_by_side(part, prepared, autoscalers, lanes)
     return [
@@ -148,6 +152,7 @@ def side_by_side(
         seed=0,
         lateness=prepared.table,
         score_from_step=prepared.run_in_steps,
+        further_counts=prepared.further_counts,
     )
 
 
@@ -159,12 +164,15 @@ def starting_replicas(prepared: Prepared) -> int:
     return min(max(needed, facts.minimum), facts.maximum)
 
 
-def autoscalers_of(prepared: Prepared, horizons: Sequence[float]) -> dict[str, LaneAutoscaler]:
+def autoscalers_of(
+    prepared: Prepared, horizons: Sequence[float], *, draws: Sequence[int] = ()
+) -> dict[str, LaneAutoscaler]:
     """Return all autoscalers by name, the oracle first.
 
     Args:
         prepared: What they meet.
         horizons: How far ahead the oracle looks in each lane, seconds.
+        draws: Which counted arrivals each lane sees; empty = all the first ones.
     """
     load, facts = prepared.load, prepared.variant.facts
     # Who plans knows the service as it should be, as everybody does who is told the facts.
@@ -177,7 +185,10 @@ def autoscalers_of(prepared: Prepared, horizons: Sequence[float]) -> dict[str, L
         STATIC_PAST: static(before, facts),
     }
     for name, entry in BASELINES.items():
-        made[name] = entry.make(facts, prepared.past)
+        if entry.learns and any(draws):
+            made[name] = Apart([entry.make(facts, past) for past in prepared.pasts], draws)
+        else:
+            made[name] = entry.make(facts, prepared.past)
     return made
 
 

@@ -30,6 +30,7 @@ class Shift(msgspec.Struct, frozen=True, kw_only=True):
 
 def shifts(cells: Cells, profile: str, policy: str) -> dict[str, tuple[Shift, Shift]]:
     """Return, by variant, an autoscaler in the world as it is and in the variant."""
+    cells = cells.of_first_seed
     return {
         variant: (
             _shift(cells, profile, policy, "", days=_days(cells, profile, variant)),

@@ -1,7 +1,8 @@
 """Signals of :mod:`simulations.engine.signals` over many lanes, equal to the last bit.
 
-A signal of the load alone is one number for all lanes. One of the plant needs the state before
-certain steps, known in advance from the scrapes; only those states are copied.
+A signal of the load alone is one number for all lanes, or one for each draw of the counted
+arrivals. One of the plant needs the state before certain steps, known in advance from the scrapes;
+only those states are copied.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulations.engine.signals import Scrapes
 from simulations.engine.view import Values
@@ -26,8 +28,9 @@ class LaneSignal:
         signal: What it measures.
         scrapes: When.
         service: Of the plant.
-        arrived: Requests counted before each step.
+        arrived: Requests counted before each step, of each draw of the arrivals.
         step_ms: Length of a step.
+        draws: Which one each lane has; None = all the first.
     """
 
     def __init__(
@@ -35,13 +38,16 @@ class LaneSignal:
         signal: Signal,
         scrapes: Scrapes,
         service: Service,
-        arrived: Sequence[float],
+        arrived: Sequence[Sequence[float]],
         step_ms: int,
+        *,
+        draws: NDArray[np.int64] | None = None,
     ) -> None:
         self.name = signal.name
         self.kind = signal.kind
         self._scrapes = scrapes
         self._arrived = arrived
+        self._draws = draws
         self._step_ms = step_ms
         self._mean_seconds = service.mean_seconds
         self._window_steps = max(1, round(signal.window_seconds * 1000 / step_ms))
@@ -91,8 +97,9 @@ class LaneSignal:
             case SignalKind.REQUEST_RATE:
                 if since == step:
                     return math.nan
-                arrived = self._arrived[step] - self._arrived[since]
-                return arrived / ((step - since) * (self._step_ms / 1000))
+                seconds = (step - since) * (self._step_ms / 1000)
+                rates = [(draw[step] - draw[since]) / seconds for draw in self._arrived]
+                return rates[0] if self._draws is None else np.array(rates)[self._draws]
             case SignalKind.UTILIZATION:
                 served, capacity = self._kept[step]
                 served_before, capacity_before = self._kept[since]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from simulations.engine.exact import DELAYS, tick_steps
 from simulations.engine.lane_signals import LaneSignal
@@ -21,7 +22,7 @@ from simulations.errors import SimulationError
 from simulations.plant.delays import start_up_delays_ms
 from simulations.plant.lane_tier import LaneTier, unsupported
 from simulations.plant.parameters import Plant, Signal, SignalKind, StartUp
-from simulations.workload.load import Load
+from simulations.workload.load import Counts, Load
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,11 +32,13 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
         replicas: Serving at the beginning.
         seed: Of its start-up delays.
         start_up: The plant's when None.
+        draw: Which counted arrivals its metrics see: 0 = the load's own, n = the n-th further ones.
     """
 
     replicas: int
     seed: int
     start_up: StartUp | None = None
+    draw: int = 0
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +63,7 @@ def run_lanes(
     lateness: Lateness,
     score_from_step: int = 0,
     day_seconds: float = DAY_SECONDS,
+    further_counts: Sequence[Counts] = (),
     watcher: Watcher | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Totals]:
@@ -74,6 +78,8 @@ def run_lanes(
         lateness: Of the plant.
         score_from_step: Steps before it are warm-up.
         day_seconds: Length of what the totals take for a day.
+        further_counts: Other draws of the load's counted arrivals. What is expected, and so what
+            queues, is the same for all.
         watcher: Sees every step.
         progress: Told about once per hundredth.
 
@@ -91,7 +97,7 @@ def run_lanes(
         raise SimulationError(
             f"score_from_step is {score_from_step}; the load has steps 0 to {load.steps - 1}"
         )
-    run = _LaneRun(groups, load, plant, signals, seed=seed)
+    run = _LaneRun(groups, load, plant, signals, seed=seed, further_counts=further_counts)
     ledger = Ledger(
         plant,
         lateness,
@@ -135,6 +141,7 @@ class _LaneRun:
         signals: Sequence[Signal],
         *,
         seed: int,
+        further_counts: Sequence[Counts],
     ) -> None:
         self._step_ms = step_ms = round(load.step_seconds * 1000)
         self._start_at = load.start_at
@@ -151,9 +158,13 @@ class _LaneRun:
             for signal in signals
         ]
         # Sums in the order exact replay adds them.
-        arrived = np.cumsum(np.concatenate([[0.0], load.counted.astype(np.float64)])).tolist()
+        arrived = [
+            np.cumsum(np.concatenate([[0.0], counted.astype(np.float64)])).tolist()
+            for counted in (load.counted, *further_counts)
+        ]
+        draws = _draws(groups, len(arrived))
         self._signals = [
-            LaneSignal(signal, scrapes, plant.service, arrived, step_ms)
+            LaneSignal(signal, scrapes, plant.service, arrived, step_ms, draws=draws)
             for signal, scrapes in zip(signals, self._scrapes, strict=True)
         ]
         self._of_plant = [s for s in self._signals if s.kind is not SignalKind.REQUEST_RATE]
@@ -225,6 +236,14 @@ def _tier(groups: Sequence[Group], plant: Plant, step_ms: int) -> LaneTier:
     return LaneTier(
         plant, delays_ms, np.array(row_of_lane), step_ms=step_ms, replicas=np.array(replicas)
     )
+
+
+def _draws(groups: Sequence[Group], known: int) -> NDArray[np.int64] | None:
+    """Return the draw of the arrivals that each lane has, None = all have the first."""
+    draws = np.array([lane.draw for group in groups for lane in group.lanes], dtype=np.int64)
+    if draws.size and not 0 <= draws.min() <= draws.max() < known:
+        raise SimulationError(f"draw is {draws.max()}; there are draws 0 to {known - 1}")
+    return draws if draws.any() else None
 
 
 def _limits(load: Load, plant: Plant) -> list[float]:

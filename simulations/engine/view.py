@@ -72,7 +72,8 @@ class LaneView(NamedTuple):
         at: Epoch seconds.
         replicas: Pods there should be; whole numbers.
         serving: Pods that serve; whole numbers.
-        signals: By name; NaN = missing. A signal of the load alone is one number for all lanes.
+        signals: By name; NaN = missing. A signal of the load alone is one number for all lanes
+            unless their counted arrivals differ.
         measured_at_ms: By name, when the value was measured.
     """
 
@@ -82,6 +83,20 @@ class LaneView(NamedTuple):
     serving: Values
     signals: Mapping[str, Values | float]
     measured_at_ms: Mapping[str, int]
+
+    def of_lanes(self, lanes: NDArray[np.int64] | slice) -> LaneView:
+        """Return what some of the lanes see."""
+        return LaneView(
+            self.at_ms,
+            self.at,
+            self.replicas[lanes],
+            self.serving[lanes],
+            {
+                name: value if isinstance(value, float) else value[lanes]
+                for name, value in self.signals.items()
+            },
+            self.measured_at_ms,
+        )
 
 
 class LaneAutoscaler(Protocol):

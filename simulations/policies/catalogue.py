@@ -35,25 +35,27 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
         title: For tables.
         make: From the service and what could be read before the run.
         is_ours: Flyball.
+        learns: It keeps, or was given, one history of the request rate for all its lanes.
     """
 
     title: str
     make: Factory
     is_ours: bool = False
+    learns: bool = False
 
 
 BASELINES: Final[dict[str, Baseline]] = {
     "hpa": Baseline(title="HPA, CPU 70 %", make=lambda facts, _: hpa(facts)),
     "keda-rate": Baseline(title="KEDA, requests/s 70 %", make=lambda facts, _: keda_rate(facts)),
     "keda-queue": Baseline(title="KEDA, queue length 5", make=lambda facts, _: keda_queue(facts)),
-    "keda-cron": Baseline(title="KEDA, requests/s and cron", make=keda_cron),
+    "keda-cron": Baseline(title="KEDA, requests/s and cron", make=keda_cron, learns=True),
     "kpa": Baseline(title="Knative KPA, concurrency 70 %", make=lambda facts, _: Kpa(facts)),
     "phpa-linear": Baseline(title="PHPA, linear", make=lambda facts, _: Phpa(facts, Model.LINEAR)),
     "phpa-holt-winters": Baseline(
         title="PHPA, Holt-Winters", make=lambda facts, _: Phpa(facts, Model.HOLT_WINTERS)
     ),
-    "crane": Baseline(title="Crane EHPA, DSP", make=crane),
-    "aws": Baseline(title="AWS predictive scaling", make=aws),
+    "crane": Baseline(title="Crane EHPA, DSP", make=crane, learns=True),
+    "aws": Baseline(title="AWS predictive scaling", make=aws, learns=True),
     "flyball": Baseline(
         title="Flyball, defaults", make=lambda facts, _: flyball(facts), is_ours=True
     ),

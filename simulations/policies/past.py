@@ -101,7 +101,7 @@ def past_of(load: Load, signal: Signal, service: Service, *, steps: int, seed: i
         signal, step_ms=step_ms, duration_ms=steps * step_ms, seed=seed, known=load.known
     )
     arrived = np.cumsum(np.concatenate([[0.0], load.counted[:steps].astype(np.float64)])).tolist()
-    reader = LaneSignal(signal, scrapes, service, arrived, step_ms)
+    reader = LaneSignal(signal, scrapes, service, [arrived], step_ms)
     minute_ms = round(MINUTE_SECONDS * 1000)
     first_ms = -round(load.start_at * 1000) % minute_ms
     instants = range(first_ms, steps * step_ms, minute_ms)

@@ -38,7 +38,7 @@ from simulations.benchmark.run import (
     run_parts,
     set_parts,
 )
-from simulations.benchmark.sensitivity import Turn, turns
+from simulations.benchmark.sensitivity import Turn, shifts, turns
 from simulations.benchmark.tuned import TUNED, at_budgets, run_tuned, tuned_parts
 from simulations.benchmark.worlds import run_worlds, write_worlds
 from simulations.sweep.executors import DaskCluster, Processes, Serial
@@ -257,6 +257,31 @@ def test_dask_cluster_gives_identical_numbers():
                 assert there == list(run_parts(parts, Serial(), function=function))
         finally:
             executor.close()
+
+
+def test_seeds_have_their_own_arrivals_and_the_first_does_not_depend_on_the_others():
+    """Counted arrivals and pasts differ, what is expected does not; seed 0 is the same alone."""
+    prepared = prepare("elb", seeds=3, scored_days=0.05)
+    counts = [prepared.load.counted, *prepared.further_counts]
+    assert len({counted.tobytes() for counted in counts}) == 3
+    assert len({past.rates.tobytes() for past in prepared.pasts}) == 3
+    assert all(len(counted) == prepared.load.steps for counted in counts)
+
+    alone = run_part(Part(trace="elb", seeds=1, scored_days=0.05))
+    several = run_part(Part(trace="elb", seeds=3, scored_days=0.05))
+    assert [run for run in several if run.seed == 0] == alone
+
+
+def test_variants_are_compared_with_the_same_seed():
+    """Another seed of the world as it is, dearer by half, is not in the comparison."""
+    runs = [
+        result([hours], [1.0], policy=policy, seed=seed, variant=variant)
+        for variant, seed, factor in (("", 0, 1.0), ("", 1, 1.5), ("lag", 0, 1.0))
+        for policy, hours in (("oracle", 50.0), ("a", 50.0 + 50.0 * factor))
+    ]
+    before, after = shifts(Cells(runs), "fast", "a")["lag"]
+    assert before == after
+    assert before.cost == pytest.approx(2.0)
 
 
 def test_default_knob_of_the_tuned_track_is_the_default_track():

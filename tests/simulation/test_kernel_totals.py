@@ -171,3 +171,11 @@ def test_progress_reaches_the_end(table):
 
     assert told[0] == (0, load.steps)
     assert told[-1] == (load.steps, load.steps)
+
+
+def test_lanes_can_only_have_arrivals_that_were_drawn(table):
+    """The load itself is draw 0; without further counts there is no draw 1."""
+    group = Group(name="none", autoscaler=AtOnce(0, 0), lanes=[Lane(replicas=1, seed=1, draw=1)])
+
+    with pytest.raises(SimulationError, match="draw is 1; there are draws 0 to 0"):
+        run_lanes([group], day_and_a_half(), PLANT, [], seed=1, lateness=table)

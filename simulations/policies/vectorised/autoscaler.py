@@ -55,16 +55,5 @@ class VectorisedAutoscaler:
             return self._deciders[0][1].decide(view)
         wanted = view.replicas.copy()
         for lanes, decider in self._deciders:
-            part = LaneView(
-                view.at_ms,
-                view.at,
-                view.replicas[lanes],
-                view.serving[lanes],
-                {
-                    name: value if isinstance(value, float) else value[lanes]
-                    for name, value in view.signals.items()
-                },
-                view.measured_at_ms,
-            )
-            wanted[lanes] = decider.decide(part)
+            wanted[lanes] = decider.decide(view.of_lanes(lanes))
         return wanted
