@@ -40,7 +40,8 @@ order that does not [hold](#orders-that-do-not-hold) when the world is a little 
 TUNED: Final = """
 The same autoscalers with their utilisation to aim at ({ratios}) chosen per trace and in hindsight,
 for all alike: the cost at which at most so many requests are late, interpolated on the frontier;
-the geometric mean of the traces on which all of them can do it. In brackets, on how many of all
+the geometric mean of the traces on which all of them can do it. The last row of a start-up is the
+mean over all budgets in between, the area under the frontier. In brackets, on how many of all
 traces each can.
 """
 

@@ -8,6 +8,7 @@ in hindsight, for all alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -28,7 +29,7 @@ from simulations.policies.scaled_objects import decided_by
 from simulations.policies.service import ServiceFacts
 from simulations.policies.vectorised.autoscaler import VectorisedAutoscaler
 from simulations.report.tables import Table
-from simulations.score.frontier import Point, cost_at
+from simulations.score.frontier import Point, cost_at, mean_cost
 from simulations.score.statistics import geometric_mean
 
 RATIOS: Final = (0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
@@ -86,8 +87,9 @@ def frontiers(results: Results, cells: Cells) -> dict[tuple[str, str, str], list
 
     Args:
         results: Of the tuned track.
-        cells: Of the default track.
+        cells: Of the default track; its first seed is the tuned track's only one.
     """
+    cells = cells.of_first_seed
     found: dict[tuple[str, str, str], list[Point]] = {}
     for run in results.runs:
         name, ratio = run.policy.split("@")
@@ -98,13 +100,21 @@ def frontiers(results: Results, cells: Cells) -> dict[tuple[str, str, str], list
 
 
 def at_budgets(results: Results, cells: Cells) -> Table:
-    """Return who costs what at the same lateness: on traces where all can keep the budget."""
+    """Return who costs what at the same lateness: on traces where all can keep the budget.
+
+    The last row of a start-up is the mean over all budgets between the strictest and the loosest.
+    """
     points = frontiers(results, cells)
+    cost_of: dict[str, Callable[[list[Point]], float]] = {
+        f"{budget:.1%}": partial(cost_at, budget=budget) for budget in BUDGETS
+    }
+    lowest, highest = min(BUDGETS), max(BUDGETS)
+    cost_of[f"{lowest:.1%} to {highest:.1%}"] = partial(mean_cost, lowest=lowest, highest=highest)
     rows = []
     for profile in cells.profiles:
-        for budget in BUDGETS:
+        for budget, cost in cost_of.items():
             costs = {
-                name: [cost_at(points[profile, trace, name], budget) for trace in cells.traces]
+                name: [cost(points[profile, trace, name]) for trace in cells.traces]
                 for name in TUNED
             }
             common = [
@@ -112,9 +122,9 @@ def at_budgets(results: Results, cells: Cells) -> Table:
                 for index in range(len(cells.traces))
                 if all(costs[name][index] < float("inf") for name in TUNED)
             ]
-            row = [profile, f"{budget:.1%}", str(len(common))]
+            row = [profile, budget, str(len(common))]
             for name in TUNED:
-                feasible = sum(cost < float("inf") for cost in costs[name])
+                feasible = sum(found < float("inf") for found in costs[name])
                 mean = geometric_mean([costs[name][index] for index in common])
                 row.append(f"{mean:.2f} ({feasible})")
             rows.append(tuple(row))

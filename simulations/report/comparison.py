@@ -14,9 +14,7 @@ from simulations.score.statistics import (
     Interval,
     Verdict,
     cost_ratio,
-    geometric_mean,
     late_difference,
-    tally,
     verdict,
 )
 
@@ -72,35 +70,6 @@ def certainty_table(scores: Sequence[Score], *, seed: int = 0) -> Table | None:
         ),
         rows=tuple(rows),
         note=f"{len(base.days)} days, paired bootstrap; open: chance may explain the difference",
-    )
-
-
-def traces_table(
-    policies: Sequence[str], traces: Sequence[tuple[str, Sequence[Interval]]], *, title: str
-) -> Table:
-    """Return cost ratios trace by trace, with the mean of all and how many traces are won.
-
-    Args:
-        policies: Names.
-        traces: Name and the ratio of each policy, with its interval.
-        title: Says beside which policy.
-    """
-    columns = list(zip(*(ratios for _, ratios in traces), strict=True))
-    means = (f"{geometric_mean([ratio.value for ratio in column]):.3f}" for column in columns)
-    wins = (tally(map(verdict, column)) for column in columns)
-    return Table(
-        title=title,
-        header=("trace", *policies),
-        rows=(
-            *(
-                (name, *(f"{ratio.value:.3f} ({_range(ratio, '{:.3f}')})" for ratio in ratios))
-                for name, ratios in traces
-            ),
-            ("geometric mean", *means),
-            ("win/tie/loss", *wins),
-        ),
-        note="in parentheses the 95 % interval of a paired bootstrap over days",
-        marked=(len(traces), len(traces) + 1),
     )
 
 

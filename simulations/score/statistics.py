@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -101,12 +100,6 @@ def verdict(found: Interval, *, even: float = 1.0) -> Verdict:
     if found.high < even:
         return Verdict.WIN
     return Verdict.LOSS if found.low > even else Verdict.TIE
-
-
-def tally(verdicts: Iterable[Verdict]) -> str:
-    """Return wins, ties and losses as ``wins/ties/losses``."""
-    counts = Counter(verdicts)
-    return "/".join(str(counts[one]) for one in (Verdict.WIN, Verdict.TIE, Verdict.LOSS))
 
 
 def _draws(days: int, seed: int) -> NDArray[np.int64]:

@@ -235,6 +235,8 @@ def test_cost_at_a_budget_is_read_off_the_frontier():
     table = at_budgets(Results(runs=tuple(runs)), cells)
     assert table.rows[0] == ("fast", "1.0%", "1", *["1.30 (1)"] * 5)
     assert table.rows[1] == ("fast", "0.5%", "1", *["1.35 (1)"] * 5)
+    # A straight line: the mean over budgets is the cost at the one in the middle, 0.55 %.
+    assert table.rows[3] == ("fast", "0.1% to 1.0%", "1", *["1.34 (1)"] * 5)
 
     late = [*runs[:5], *runs[6:]]
     table = at_budgets(Results(runs=tuple(late)), cells)

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from simulations.engine.run import Change
 from simulations.report.charts import frontier_chart, run_chart
-from simulations.report.comparison import certainty_table, sensitivity_table, traces_table
+from simulations.report.comparison import certainty_table, sensitivity_table
 from simulations.report.console import show
 from simulations.report.exports import to_json, to_junit
 from simulations.report.html import Chart, Page, render
@@ -29,7 +29,6 @@ from simulations.report.tables import (
 from simulations.score.criteria import parse_criterion
 from simulations.score.frontier import Point
 from simulations.score.score import DayScore, late_per_step, score
-from simulations.score.statistics import Interval
 from tests.unit.simulations.made_runs import MIDNIGHT, Simple, busy_run, made_run
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -233,22 +232,6 @@ def test_without_two_days_or_a_cost_there_is_no_certainty():
     assert certainty_table([one, one]) is None
     assert certainty_table([two, two]) is None
     assert certainty_table([with_days("alone", [1.0, 2.0], [0.0, 0.0])]) is None
-
-
-def test_traces_are_counted_and_averaged():
-    """0.5 for certain and 2.0 on a single day: the mean is 1, one won and one open."""
-    table = traces_table(
-        ["ours"],
-        [("web", [Interval(0.5, 0.4, 0.6)]), ("llm", [Interval(2.0, 0.0, float("inf"))])],
-        title="Beside hpa",
-    )
-    assert table.rows == (
-        ("web", "0.500 (0.400 to 0.600)"),
-        ("llm", "2.000 (not known)"),
-        ("geometric mean", "1.000"),
-        ("win/tie/loss", "1/1/0"),
-    )
-    assert table.marked == (2, 3)
 
 
 def test_unstable_ranks_are_marked():

@@ -15,7 +15,6 @@ from simulations.score.statistics import (
     cost_ratio,
     geometric_mean,
     late_difference,
-    tally,
     verdict,
 )
 
@@ -94,8 +93,3 @@ def test_only_intervals_without_one_decide(low, high, expected):
     assert verdict(Interval(1.0, low, high)) is expected
     shifted = Interval(0.0, low - 1, high - 1)
     assert verdict(shifted, even=0.0) is expected
-
-
-def test_verdicts_are_counted():
-    """Wins, ties, losses."""
-    assert tally([Verdict.WIN, Verdict.LOSS, Verdict.WIN]) == "2/0/1"
