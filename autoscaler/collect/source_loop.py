@@ -22,8 +22,8 @@ log = structlog.get_logger(__name__)
 
 Delivery = Sequence[tuple[Subscription, Reading]]
 SHORTEST_WAIT_SECONDS = 0.001
-REUSED_SECONDS = 1.0
-"""An answer this young (real seconds) is as good as a new one to whoever asks the same."""
+REUSED_SECONDS = 5.0
+"""An answer younger than this, and than half a polling interval, is as good as a new one."""
 
 
 class SourceHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +114,8 @@ class SourceLoop:
         """Return a reading of a new metric from the answer another one has just got, if any."""
         answer = self._answers.get(one.query)
         at, read_at = self._answered_at
-        is_young = loop_seconds(self._clock, self._clock.monotonic() - read_at) < REUSED_SECONDS
+        age = self._clock.monotonic() - read_at
+        is_young = age < min(one.interval_seconds / 2, REUSED_SECONDS)
         if answer is None or isinstance(answer, MetricError) or not is_young:
             return None
         return one.reading(answer, at)
