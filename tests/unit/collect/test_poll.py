@@ -63,6 +63,41 @@ async def test_new_object_is_read_at_once() -> None:
         assert source.times == [0.02]
 
 
+async def test_a_new_metric_takes_an_answer_that_is_still_warm() -> None:
+    """Whoever asks the same as somebody a moment ago costs no read; the reading keeps its time."""
+    bench, source = Bench(), ScriptedSource()
+    source.values = {"a": 7}
+    async with bench.running():
+        bench.register("ns/x", [StubScaler(source, "a")], 30)
+        await asyncio.sleep(1.0)
+        bench.register("ns/y", [StubScaler(source, "a")], 30)
+        assert bench.reading("ns/y", "s0-a") == bench.reading("ns/x", "s0-a")
+        await asyncio.sleep(1.0)
+        assert source.times == [0.02]
+
+
+async def test_an_old_or_failed_answer_is_asked_for_again() -> None:
+    """Half an interval is old, and so are five seconds; an error is never passed on."""
+    for age, seconds in ((0.6, 1.0), (5.5, 30.0)):
+        bench, source = Bench(), ScriptedSource()
+        source.values = {"a": 7}
+        async with bench.running():
+            # Only its first read: its regular ones would keep the answer warm.
+            bench.register("ns/x", [StubScaler(source, "a")], 3600)
+            await asyncio.sleep(age)
+            bench.register("ns/y", [StubScaler(source, "a")], seconds)
+            assert not bench.collector.readings.of("ns/y")
+            await asyncio.sleep(0.2)
+            assert bench.reading("ns/y", "s0-a").value == 7
+    bench, source = Bench(), ScriptedSource()
+    source.failure = MetricUnavailable("away")
+    async with bench.running():
+        bench.register("ns/x", [StubScaler(source, "a")], 30)
+        await asyncio.sleep(0.5)
+        bench.register("ns/y", [StubScaler(source, "a")], 30)
+        assert not bench.collector.readings.of("ns/y")
+
+
 async def test_period_is_the_interval_however_long_a_read_takes() -> None:
     """Reads start every interval, not interval plus duration."""
     bench, source = Bench(), ScriptedSource()
