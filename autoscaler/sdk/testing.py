@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import StrEnum
@@ -41,7 +42,14 @@ from autoscaler.errors import (
 )
 from autoscaler.runtime.clock import ManualClock
 from autoscaler.sdk.http import HttpClient
-from autoscaler.sdk.scaler import NO_SOURCE, Scaler, SourceContext, TriggerContext
+from autoscaler.sdk.scaler import (
+    NO_SOURCE,
+    Answer,
+    LearningScaler,
+    Scaler,
+    SourceContext,
+    TriggerContext,
+)
 
 T = TypeVar("T")
 
@@ -311,11 +319,21 @@ class ScalerContract:
                     answer = (await source.fetch([query], self.at))[query]
                 if isinstance(answer, MetricError):
                     return answer
-                return scaler.reading(name, answer, self.at)
+                return self._reading(scaler, name, answer)
             except MetricError as error:
                 return error
             finally:
                 await source.close()
+
+    def _reading(self, scaler: Scaler, name: str, answer: Answer) -> Reading:
+        """Return what the service makes of an answer: what it teaches is taken over first."""
+        if isinstance(scaler, LearningScaler):
+            with contextlib.suppress(MetricError):
+                scaler.reading(name, answer, self.at)
+            if scaler.has_learned():
+                scaler.take_over()
+                name = scaler.metric_specs()[0].name
+        return scaler.reading(name, answer, self.at)
 
     async def _seconds_to_cancel(self) -> float:
         loop = asyncio.get_running_loop()
@@ -336,6 +354,8 @@ class ScalerContract:
         tasks, sockets = len(asyncio.all_tasks()), _open_sockets()
         await self._fetch(trouble, "7")
         await asyncio.sleep(0)
+        # What only the traceback of a caught error still holds is not left behind.
+        gc.collect()
         return len(asyncio.all_tasks()) - tasks, max(0, _open_sockets() - sockets)
 
 
