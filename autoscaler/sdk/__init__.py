@@ -10,6 +10,7 @@ from autoscaler.errors import (
     TriggerConfigError,
     shorten,
 )
+from autoscaler.runtime.backoff import Backoff
 from autoscaler.runtime.clock import Clock
 from autoscaler.sdk.auth import Credentials, HttpAuth
 from autoscaler.sdk.config import (
@@ -54,6 +55,7 @@ from autoscaler.sdk.tls import TlsSettings
 __all__ = [
     "AUTH",
     "Answer",
+    "Backoff",
     "Clock",
     "ClusterPod",
     "ClusterReader",

@@ -18,15 +18,17 @@ from scalers.external.config import Endpoint
 
 OPTIONS: Final = (
     ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
-    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_time_ms", 330_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.min_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 10_000),
     ("grpc.use_local_subchannel_pool", 1),
 )
-"""``round_robin`` as in KEDA; the reconnect times are shorter than gRPC's own of up to two minutes,
-because a poll that fails is already the pause."""
+"""``round_robin`` as in KEDA. Reconnecting starts sooner than by gRPC's own times of up to two
+minutes, because a poll that fails is already the pause. Pings are rare: servers in Go end a
+connection that is pinged more than once in five minutes while nothing else is sent, as on an idle
+stream."""
 
 LOOK_SECONDS: Final = 3.0
 
@@ -63,9 +65,17 @@ async def channel_to(endpoint: Endpoint) -> AsyncIterator[grpc.aio.Channel]:
     finally:
         pooled.users -= 1
         if not pooled.users:
-            del pool[endpoint]
+            if pool.get(endpoint) is pooled:
+                del pool[endpoint]
             if pooled.channel is not None:
                 await pooled.channel.close()
+
+
+def retire(endpoint: Endpoint, channel: grpc.aio.Channel) -> None:
+    """Lend this channel to nobody any more; who borrows next gets a new one."""
+    pool = _POOLS.get(asyncio.get_running_loop(), {})
+    if endpoint in pool and pool[endpoint].channel is channel:
+        del pool[endpoint]
 
 
 def open_channels() -> int:
@@ -97,7 +107,7 @@ async def _shown_certificate(endpoint: Endpoint, context: ssl.SSLContext) -> x50
     """Return the certificate a server shows.
 
     gRPC cannot leave a certificate unverified; trusting exactly the one that is shown now is the
-    nearest there is. A server that gets another one is asked again with a new connection.
+    nearest there is. A channel whose server gets another one fails, and is retired for that.
     """
     host, _, port = endpoint.address.rpartition(":")
     context.set_alpn_protocols(["h2"])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Final, Self
 
 import msgspec
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from typing_extensions import override
 
 from autoscaler.sdk import AUTH, Param, TlsSettings, TriggerConfig, TriggerContext
@@ -49,7 +49,7 @@ class ExternalConfig(TriggerConfig):
         SecretStr | None,
         Param("tlsClientKey", order=(AUTH,), doc="PEM of the certificate's private key."),
     ] = None
-    forwarded: Entries = ()
+    forwarded: Annotated[Entries, Field(repr=False)] = ()
     """``scalerMetadata`` of every call."""
 
     @classmethod

@@ -8,13 +8,20 @@ answer with other metrics than those declared is taken over, and the object is b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Hashable,
+    Sequence,
+)
+from random import Random
 from typing import Any, ClassVar, Final, Self
 
 import grpc
 
 from autoscaler.sdk import (
     Answer,
+    Backoff,
     MetricError,
     MetricMalformed,
     MetricSpec,
@@ -26,9 +33,7 @@ from autoscaler.sdk import (
 )
 from autoscaler.sdk.conversion import INT64_MAX
 from autoscaler.sdk.externalscaler import (
-    GetMetricSpecResponse,
     IsActiveResponse,
-    ScaledObjectRef,
     method_path,
 )
 from scalers.external.channels import channel_to
@@ -39,10 +44,14 @@ from scalers.external.source import (
     ObjectRef,
     Told,
     as_metric_error,
+    decoded,
 )
 
 UNKNOWN: Final = Declared("external", 1000)
 """Stands for the server's metrics until they are known."""
+
+RECONNECT_SECONDS: Final = 2.0
+RECONNECT_MAX: Final = 60.0
 
 
 class ExternalScaler:
@@ -90,8 +99,7 @@ class ExternalScaler:
 
     def open_source(self, context: SourceContext) -> ExternalSource:
         """Build the connection, shared by all triggers of the server."""
-        del context
-        return ExternalSource(self._endpoint)
+        return ExternalSource(self._endpoint, context.http.timeout_seconds)
 
     def query(self, metric_name: str) -> Hashable:
         """Return whom to ask about; one answer has all metrics."""
@@ -137,61 +145,66 @@ class ExternalPushScaler(ExternalScaler):
     def __init__(self, config: ExternalConfig, context: TriggerContext) -> None:
         super().__init__(config, context)
         self._has_spec_stream = True
+        self._rng = Random()  # noqa: S311 -- jitter
 
     async def activity(self, context: SourceContext) -> AsyncIterator[bool]:
         """Yield what the server says on ``StreamIsActive``, and True for new specs.
 
-        Ends with the activity stream. A server without the stream of specs is not asked for it
-        again.
+        Ends with the activity stream. That of specs is opened again by itself, unless the server
+        has none.
 
         Raises:
-            MetricError: The stream failed.
+            MetricError: The activity stream failed.
         """
         del context
-        news: asyncio.Queue[bool | MetricError | None] = asyncio.Queue(maxsize=16)
-        async with channel_to(self._endpoint) as channel, asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._follow_activity(channel, news))]
+        async with channel_to(self._endpoint) as channel:
+            streams = [self._verdicts(channel)]
             if self._has_spec_stream:
-                tasks.append(group.create_task(self._follow_specs(channel, news)))
+                streams.append(self._changes(channel))
+            waiting = {asyncio.ensure_future(anext(one, None)): one for one in streams}
             try:
                 while True:
-                    found = await news.get()
-                    if found is None:
-                        return
-                    if isinstance(found, MetricError):
-                        raise found
-                    yield found
-            except GeneratorExit:
-                # Left by whoever listened; a group must not see that as a failure.
-                return
+                    done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        stream = waiting.pop(task)
+                        found = task.result()
+                        if found is not None:
+                            waiting[asyncio.ensure_future(anext(stream, None))] = stream
+                            yield found
+                        elif stream is streams[0]:
+                            return
             finally:
-                for task in tasks:
+                for task in waiting:
                     task.cancel()
+                if waiting:
+                    await asyncio.wait(waiting)
+                for one in streams:
+                    await one.aclose()
 
-    async def _follow_activity(
-        self, channel: grpc.aio.Channel, news: asyncio.Queue[bool | MetricError | None]
-    ) -> None:
-        """Pass on every verdict; at the end None, or why."""
+    async def _verdicts(self, channel: grpc.aio.Channel) -> AsyncGenerator[bool, None]:
+        """Yield what the server says; raises MetricError."""
+        where = f"external scaler {self._endpoint.address}: StreamIsActive:"
         try:
-            async for answer in self._stream(channel, "StreamIsActive", IsActiveResponse):
-                await news.put(bool(answer.result))
-            await news.put(None)
+            async for answer in self._stream(channel, "StreamIsActive"):
+                yield bool(decoded(answer, IsActiveResponse, where).result)
         except grpc.aio.AioRpcError as error:
-            await news.put(as_metric_error(error, self._endpoint.address, "StreamIsActive"))
+            raise as_metric_error(error, where, self._ref) from error
 
-    async def _follow_specs(
-        self, channel: grpc.aio.Channel, news: asyncio.Queue[bool | MetricError | None]
-    ) -> None:
-        """Have everything read again when the server declares other metrics."""
-        try:
-            async for _ in self._stream(channel, "StreamMetricSpec", GetMetricSpecResponse):
-                await news.put(True)
-        except grpc.aio.AioRpcError as error:
-            # Whatever else is wrong also ends the other stream.
-            self._has_spec_stream = error.code() is not grpc.StatusCode.UNIMPLEMENTED
+    async def _changes(self, channel: grpc.aio.Channel) -> AsyncGenerator[bool, None]:
+        """Yield True whenever the server declares its metrics, for as long as it may do so."""
+        backoff = Backoff(self._rng, base_seconds=RECONNECT_SECONDS, cap_seconds=RECONNECT_MAX)
+        while True:
+            try:
+                async for _ in self._stream(channel, "StreamMetricSpec"):
+                    backoff.reset()
+                    yield True
+                backoff.reset()
+            except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                    self._has_spec_stream = False
+                    return
+            await asyncio.sleep(backoff.next_delay(asyncio.get_running_loop().time()))
 
-    def _stream(self, channel: grpc.aio.Channel, method: str, message: Any) -> AsyncIterator[Any]:
-        opened = channel.unary_stream(
-            method_path(method), ScaledObjectRef.SerializeToString, message.FromString
-        )
-        return aiter(opened(self._ref.message()))
+    def _stream(self, channel: grpc.aio.Channel, method: str) -> AsyncIterator[bytes]:
+        opened: Any = channel.unary_stream(method_path(method))
+        return aiter(opened(self._ref.message().SerializeToString()))

@@ -46,6 +46,8 @@ type state struct {
 	Empty map[string]bool `json:"empty"`
 	// Hang never answers these methods.
 	Hang map[string]bool `json:"hang"`
+	// HangsFor limits that to the object of this name; empty = all.
+	HangsFor string `json:"hangs_for"`
 }
 
 type call struct {
@@ -87,9 +89,10 @@ func (s *server) note(ctx context.Context, method string, ref *pb.ScaledObjectRe
 }
 
 // misbehave says whether a method should answer nothing, or fails or hangs as told.
-func (s *server) misbehave(ctx context.Context, method string) (bool, error) {
+func (s *server) misbehave(ctx context.Context, method string, name string) (bool, error) {
 	s.mutex.Lock()
-	hangs, code, empty := s.state.Hang[method], s.state.Fail[method], s.state.Empty[method]
+	concerned := s.state.HangsFor == "" || s.state.HangsFor == name
+	hangs, code, empty := s.state.Hang[method] && concerned, s.state.Fail[method], s.state.Empty[method]
 	if left, limited := s.state.Times[method]; limited && (code != 0 || empty) {
 		if left <= 0 {
 			code, empty = 0, false
@@ -122,7 +125,7 @@ func (s *server) specs() *pb.GetMetricSpecResponse {
 
 func (s *server) GetMetricSpec(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.GetMetricSpecResponse, error) {
 	s.note(ctx, "GetMetricSpec", ref, "")
-	empty, err := s.misbehave(ctx, "GetMetricSpec")
+	empty, err := s.misbehave(ctx, "GetMetricSpec", ref.GetName())
 	if err != nil || empty {
 		return &pb.GetMetricSpecResponse{}, err
 	}
@@ -131,7 +134,7 @@ func (s *server) GetMetricSpec(ctx context.Context, ref *pb.ScaledObjectRef) (*p
 
 func (s *server) GetMetrics(ctx context.Context, request *pb.GetMetricsRequest) (*pb.GetMetricsResponse, error) {
 	s.note(ctx, "GetMetrics", request.GetScaledObjectRef(), request.GetMetricName())
-	empty, err := s.misbehave(ctx, "GetMetrics")
+	empty, err := s.misbehave(ctx, "GetMetrics", request.GetScaledObjectRef().GetName())
 	response := &pb.GetMetricsResponse{}
 	if err != nil || empty {
 		return response, err
@@ -148,7 +151,7 @@ func (s *server) GetMetrics(ctx context.Context, request *pb.GetMetricsRequest) 
 
 func (s *server) IsActive(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.IsActiveResponse, error) {
 	s.note(ctx, "IsActive", ref, "")
-	if _, err := s.misbehave(ctx, "IsActive"); err != nil {
+	if _, err := s.misbehave(ctx, "IsActive", ref.GetName()); err != nil {
 		return nil, err
 	}
 	s.mutex.Lock()
@@ -187,7 +190,7 @@ func (s *server) follow(ctx context.Context, method string, send func(event) err
 func (s *server) StreamIsActive(ref *pb.ScaledObjectRef, stream pb.ExternalScaler_StreamIsActiveServer) error {
 	ctx := stream.Context()
 	s.note(ctx, "StreamIsActive", ref, "")
-	if _, err := s.misbehave(ctx, "StreamIsActive"); err != nil {
+	if _, err := s.misbehave(ctx, "StreamIsActive", ref.GetName()); err != nil {
 		return err
 	}
 	return s.follow(ctx, "StreamIsActive", func(one event) error {
@@ -201,7 +204,7 @@ func (s *server) StreamIsActive(ref *pb.ScaledObjectRef, stream pb.ExternalScale
 func (s *server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream pb.ExternalScaler_StreamMetricSpecServer) error {
 	ctx := stream.Context()
 	s.note(ctx, "StreamMetricSpec", ref, "")
-	if _, err := s.misbehave(ctx, "StreamMetricSpec"); err != nil {
+	if _, err := s.misbehave(ctx, "StreamMetricSpec", ref.GetName()); err != nil {
 		return err
 	}
 	return s.follow(ctx, "StreamMetricSpec", func(one event) error {
