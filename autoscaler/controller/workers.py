@@ -7,7 +7,6 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import msgspec
 import structlog
 
 from autoscaler.controller.reconcile import NextTurn
@@ -28,19 +27,6 @@ RETRY_AFTER_SECONDS_MAX: Final = 60.0
 log = structlog.get_logger(__name__)
 
 
-class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of the time a long row of keys may take.
-
-    Attributes:
-        work_seconds: Worked without a rest at most.
-        rest_seconds: Left to others then; the interpreter's lock is free meanwhile, which a thread
-            that waits for it needs more than turns of the event loop.
-    """
-
-    work_seconds: float
-    rest_seconds: float
-
-
 class Workers:
     """Serial within a key, concurrent across keys.
 
@@ -51,7 +37,6 @@ class Workers:
         clock: The time next turns are told in.
         metrics: Counts reconciles.
         rng: Jitter of repetitions.
-        pace: When to let others have the event loop; None = after each key, for a moment.
     """
 
     def __init__(
@@ -63,7 +48,6 @@ class Workers:
         clock: Clock,
         metrics: Metrics,
         rng: random.Random,
-        pace: Pace | None = None,
     ) -> None:
         self._queue = queue
         self._reconcile = reconcile
@@ -73,8 +57,6 @@ class Workers:
         self._clock = clock
         self._metrics = metrics
         self._settings = settings
-        self._pace = pace
-        self._rested_at = 0.0
         self._not_before: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -90,19 +72,7 @@ class Workers:
             finally:
                 self._queue.done(key)
             # Most reconciles never wait; a thousand of them in a row must not hold up the polls.
-            await asyncio.sleep(self._rest_seconds())
-
-    def _rest_seconds(self) -> float:
-        """Return how long to leave the event loop to others."""
-        if self._pace is None:
-            return 0.0
-        now = asyncio.get_running_loop().time()
-        idle = now - self._rested_at
-        if idle < self._pace.work_seconds:
-            return 0.0
-        rest = self._pace.rest_seconds
-        self._rested_at = now + rest
-        return rest
+            await asyncio.sleep(0)
 
     async def _turn(self, key: str) -> None:
         loop = asyncio.get_running_loop()

@@ -23,7 +23,7 @@ from autoscaler.controller.rebinding import Rebinder
 from autoscaler.controller.reconcile import FIRST_READ_SECONDS, SOON_SECONDS, NextTurn
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.controller.tracked import Tracked
-from autoscaler.controller.workers import Pace, Workers
+from autoscaler.controller.workers import Workers
 from autoscaler.core.decide import decide, record_rescale
 from autoscaler.errors import AutoscalerError, ConfigError, Forbidden, KubeError, NotFound
 from autoscaler.external.asks import Ask, NamedPolicy, intent_of
@@ -44,9 +44,6 @@ from autoscaler.sdk.scaler import SourceContext
 from autoscaler.telemetry.metrics import Metrics
 
 WORKERS: Final = 4
-PACE: Final = Pace(work_seconds=0.002, rest_seconds=0.004)
-"""gRPC's own thread needs the interpreter's lock for every event of a call; without rests, calls
-would stand still while a thousand policies are decided on one read."""
 SWEEPS: Final = 4
 """Looks for forgotten policies within the time after which one is forgotten."""
 
@@ -103,13 +100,7 @@ class Policies:
         self._uids: dict[str, str] = {}
         self._queue: WorkQueue[str] = WorkQueue()
         self._workers = Workers(
-            self._queue,
-            self._turn,
-            settings=settings,
-            clock=clock,
-            metrics=metrics,
-            rng=rng,
-            pace=PACE,
+            self._queue, self._turn, settings=settings, clock=clock, metrics=metrics, rng=rng
         )
         self._http = HttpClient(follow_redirects=follow_redirects)
         self._cluster: Cluster | None = None
