@@ -94,7 +94,7 @@ PROTOCOL: Final = """
   track nobody was tuned, ours neither.
 
 - Two processes on two cores that did other work too: 26.3 minutes in all (39.6 minutes of processor
-  time), of them 17.6 for the default track, 4.5 for the tuned one, 3.6 for other sizes and services.
+  time): 17.6 for the default track, 4.5 for the tuned one, 3.6 for other sizes and services.
 """
 
 
