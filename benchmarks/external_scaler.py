@@ -100,6 +100,19 @@ def resident_kib(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1]) * PAGE / 1024
 
 
+def calls_of(channel: grpc.aio.Channel) -> tuple[Call, Call]:
+    """Return GetMetrics and IsActive."""
+    values: Call = channel.unary_unary(
+        method_path("GetMetrics"),
+        GetMetricsRequest.SerializeToString,
+        GetMetricsResponse.FromString,
+    )
+    active: Call = channel.unary_unary(
+        method_path("IsActive"), ScaledObjectRef.SerializeToString, IsActiveResponse.FromString
+    )
+    return values, active
+
+
 async def load(
     port: int,
     refs: Sequence[ScaledObjectRef],
@@ -121,15 +134,7 @@ async def load(
 
     async def client(number: int, begin: float, end: float) -> None:
         nonlocal errors
-        channel = channels[number % CHANNELS]
-        values: Call = channel.unary_unary(
-            method_path("GetMetrics"),
-            GetMetricsRequest.SerializeToString,
-            GetMetricsResponse.FromString,
-        )
-        active: Call = channel.unary_unary(
-            method_path("IsActive"), ScaledObjectRef.SerializeToString, IsActiveResponse.FromString
-        )
+        values, active = calls_of(channels[number % CHANNELS])
         turn, due = number, begin + gap * number / clients
         while loop.time() < end:
             if gap:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from autoscaler.controller.binding import Binder, Binding
+from autoscaler.controller.binding import Binder, Binding, Places
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.controller.triggers import TriggerBinder
 from autoscaler.errors import ConfigError
@@ -124,7 +124,7 @@ class PolicyBinder:
             return found
         return replace(found, policy=replace(found.policy, key=key))
 
-    def _binder(self, places: Any) -> Binder:
+    def _binder(self, places: Places) -> Binder:
         return Binder(triggers=self._triggers, places=places, settings=self._settings)
 
 

@@ -10,19 +10,21 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Set as AbstractSet
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from msgspec.structs import replace
 
 from autoscaler.collect.poll import Collector
 from autoscaler.collect.source_loop import FetchReport
+from autoscaler.controller.binding import Binding
 from autoscaler.controller.journal import Entry, Outcome
 from autoscaler.controller.observe import observe, unread_metrics
 from autoscaler.controller.rebinding import Rebinder
 from autoscaler.controller.reconcile import FIRST_READ_SECONDS, SOON_SECONDS, NextTurn
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.controller.tracked import Tracked
+from autoscaler.controller.triggers import uses_authentication
 from autoscaler.controller.workers import Workers
 from autoscaler.core.decide import decide, record_rescale
 from autoscaler.errors import AutoscalerError, ConfigError, Forbidden, KubeError, NotFound
@@ -154,6 +156,15 @@ class Policies:
         """Return every served policy."""
         return list(self._served.values())
 
+    def newest(self, namespace: str, name: str) -> Served | None:
+        """Return the policy last asked for about an object of KEDA's, None when there is none."""
+        asked = [
+            served
+            for served in self._served.values()
+            if (served.ask.namespace, served.ask.name) == (namespace, name)
+        ]
+        return max(asked, key=lambda one: one.asked_at, default=None)
+
     async def run(self) -> None:
         """Read and decide until cancelled."""
         try:
@@ -202,12 +213,7 @@ class Policies:
 
     def _told_before(self, ask: Ask) -> int | None:
         """Return what KEDA was last told about the same object: its policy was edited."""
-        others = [
-            one
-            for one in self._served.values()
-            if (one.ask.namespace, one.ask.name) == (ask.namespace, ask.name)
-        ]
-        newest = max(others, key=lambda one: one.asked_at, default=None)
+        newest = self.newest(ask.namespace, ask.name)
         return newest.replicas if newest else None
 
     async def _turn(self, key: str) -> NextTurn:
@@ -232,7 +238,7 @@ class Policies:
             raise
         return await self._decide(served, binding)
 
-    async def _decide(self, served: Served, binding: Any) -> NextTurn:
+    async def _decide(self, served: Served, binding: Binding) -> NextTurn:
         tracked = served.tracked
         readings = self._collector.readings.of(served.key)
         pods = self._pods(served, binding)
@@ -266,7 +272,7 @@ class Policies:
         waits = (decision.requeue_after_seconds, self._bindings.next_lookup_seconds(tracked))
         return NextTurn(min((wait for wait in waits if wait is not None), default=None))
 
-    async def _found(self, served: Served, binding: Any, now: float) -> int:
+    async def _found(self, served: Served, binding: Binding, now: float) -> int:
         """Return what the target has, when nobody knows what KEDA was told.
 
         Work that was there until a moment ago is assumed for a target with replicas: a cooldown
@@ -283,7 +289,7 @@ class Policies:
             served.tracked.memory = replace(memory, last_active_at=now)
         return view.spec_replicas
 
-    def _pods(self, served: Served, binding: Any) -> Store[PodView] | None:
+    def _pods(self, served: Served, binding: Binding) -> Store[PodView] | None:
         if self._cluster is None or not binding.needs_pods or not binding.pod_selector:
             return None
         namespace = binding.target.namespace
@@ -337,9 +343,9 @@ class Policies:
         self, key: str, old: CustomObject | None, new: CustomObject | None
     ) -> None:
         if old is None or new is None or old.raw.get("spec") != new.raw.get("spec"):
-            name = key.rpartition("/")[2]
+            namespace, _, name = key.rpartition("/")
             for served in self._served.values():
-                if _uses(served, name):
+                if _uses(served, namespace, name):
                     self._refresh(served)
 
     def _references_changed(self, users: AbstractSet[str]) -> None:
@@ -355,12 +361,15 @@ class Policies:
         self._metrics.fetched(report.scaler, report.seconds, report.queries, report.error_reason)
 
 
-def _uses(served: Served, authentication: str) -> bool:
-    binding = served.tracked.binding
+def _uses(served: Served, namespace: str, authentication: str) -> bool:
+    """Whether a policy names an authentication; one of the cluster has no namespace."""
+    item, binding = served.tracked.item, served.tracked.binding
     if binding is None:
         return True
-    references = [trigger.authentication_ref for trigger in binding.obj.spec.triggers]
-    return any(one is not None and one.name == authentication for one in references)
+    if namespace and item.metadata.namespace != namespace:
+        return False
+    triggers = binding.obj.spec.triggers
+    return uses_authentication(triggers, authentication, is_cluster=not namespace)
 
 
 def _shown(served: Served) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from pathlib import Path
 
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.external.addresses import AllowedHosts
+from autoscaler.external.certificates import CertificateFolder
 from autoscaler.external.methods import Methods
 from autoscaler.external.policies import Policies
 from autoscaler.external.server import ExternalScalerServer
@@ -44,9 +46,8 @@ class ExternalScaler:
         metrics: Metrics,
     ) -> None:
         allowed = AllowedHosts(settings.allowed_hosts)
-        self._settings = settings
-        self._metrics = metrics
-        is_known = ExternalScalerServer.wants_clients(settings)
+        folder = settings.certificate_folder
+        certificates = CertificateFolder(Path(folder)) if folder else None
         self.policies = Policies(
             ScalerRegistry(check=allowed.check),
             client,
@@ -54,7 +55,7 @@ class ExternalScaler:
             objects_max=settings.objects,
             metadata_bytes_max=settings.metadata_bytes,
             forget_seconds=settings.forget_seconds,
-            is_trusted=is_known,
+            is_trusted=certificates is not None and certificates.wants_clients,
             follow_redirects=not settings.allowed_hosts,
             clock=clock,
             rng=rng,
@@ -67,7 +68,7 @@ class ExternalScaler:
             streams_max=settings.streams,
             calls_max=settings.concurrent_calls,
         )
-        self.server = ExternalScalerServer(methods, settings)
+        self.server = ExternalScalerServer(methods, settings, certificates)
         self.view = PoliciesView(self.policies, metrics)
 
     async def run(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Final
 
 import grpc
@@ -19,7 +18,6 @@ from autoscaler.external.certificates import CertificateFolder
 from autoscaler.external.methods import Methods
 from autoscaler.sdk.externalscaler import SERVICE
 from autoscaler.settings import ExternalSettings
-from autoscaler.web.certificate_sources import AUTHORITIES
 
 MESSAGE_SLACK: Final = 16_384
 """What a request holds beside its metadata."""
@@ -40,24 +38,17 @@ class ExternalScalerServer:
     Args:
         methods: What to serve.
         settings: Where and how.
-
-    Raises:
-        ConfigError: The certificate folder cannot be used.
+        certificates: For TLS; None = plain text.
     """
 
-    def __init__(self, methods: Methods, settings: ExternalSettings) -> None:
+    def __init__(
+        self, methods: Methods, settings: ExternalSettings, certificates: CertificateFolder | None
+    ) -> None:
         self._methods = methods
         self._settings = settings
-        folder = settings.certificate_folder
-        self._certificates = CertificateFolder(Path(folder)) if folder else None
+        self._certificates = certificates
         self._bound_port = 0
         self._is_listening = asyncio.Event()
-
-    @staticmethod
-    def wants_clients(settings: ExternalSettings) -> bool:
-        """Whether only clients with a certificate are served."""
-        folder = settings.certificate_folder
-        return bool(folder) and (Path(str(folder)) / AUTHORITIES).exists()
 
     async def port(self) -> int:
         """Wait until the server listens; returns its port."""

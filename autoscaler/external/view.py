@@ -65,12 +65,7 @@ class PoliciesView:
     def _find(self, namespace: str, name: str, kind: str | None) -> Served | None:
         if kind not in {None, "ScaledObject"}:
             return None
-        asked = [
-            served
-            for served in self._policies.all()
-            if (served.ask.namespace, served.ask.name) == (namespace, name)
-        ]
-        return max(asked, key=lambda one: one.asked_at, default=None)
+        return self._policies.newest(namespace, name)
 
     def _line(self, served: Served) -> dict[str, Any]:
         intent, verdict = served.intent, served.verdict

@@ -9,7 +9,8 @@ import msgspec
 from pydantic import Field, SecretStr
 from typing_extensions import override
 
-from autoscaler.sdk import AUTH, Param, TlsSettings, TriggerConfig, TriggerContext
+from autoscaler.sdk import AUTH, Param, Problem, TlsSettings, TriggerConfig, TriggerContext
+from autoscaler.sdk.params import TriggerInput
 
 FROM_ENV: Final = "FromEnv"
 
@@ -54,16 +55,14 @@ class ExternalConfig(TriggerConfig):
 
     @classmethod
     @override
-    def parse(
-        cls,
-        metadata: Mapping[str, str],
-        auth: Mapping[str, str] | None = None,
-        resolved_env: Mapping[str, str] | None = None,
-        context: TriggerContext | None = None,
-    ) -> Self:
-        """Build the configuration; see :meth:`TriggerConfig.parse`."""
-        config = super().parse(metadata, auth, resolved_env, context)
-        return config.model_copy(update={"forwarded": forwarded(metadata, resolved_env or {})})
+    def build(
+        cls, given: TriggerInput, context: TriggerContext
+    ) -> tuple[Self | None, list[Problem]]:
+        """Return the configuration with what is sent to the server, or None and every problem."""
+        built, problems = super().build(given, context)
+        if built is not None:
+            built = built.model_copy(update={"forwarded": forwarded(given.metadata, given.env)})
+        return built, problems
 
     @classmethod
     @override

@@ -65,6 +65,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     created: float
 
 
+def _trigger(name: str, threshold: str) -> dict[str, Any]:
+    """Return a trigger on the signal that the scenario knows by its name."""
+    metadata = {"serverAddress": ADDRESS, "query": name, "threshold": threshold}
+    return {"type": "prometheus", "name": name, "metadata": metadata}
+
+
 WORLDS: Final = (
     World(
         name="queue-to-zero",
@@ -105,34 +111,14 @@ WORLDS: Final = (
                         }
                     },
                     "triggers": [
-                        {
-                            "type": "prometheus",
-                            "name": name,
-                            "metadata": {
-                                "serverAddress": ADDRESS,
-                                "query": name,
-                                "threshold": threshold,
-                            },
-                        }
+                        _trigger(name, threshold)
                         for name, threshold in (("recent", "15"), ("queue", "200"))
                     ],
                 },
             ),
             "Flyball, half a node to spare": (
                 FLYBALL,
-                {
-                    "triggers": [
-                        {
-                            "type": "prometheus",
-                            "name": "requests",
-                            "metadata": {
-                                "serverAddress": ADDRESS,
-                                "query": "requests",
-                                "threshold": "12",
-                            },
-                        }
-                    ]
-                },
+                {"triggers": [_trigger("requests", "12")]},
             ),
         },
     ),

@@ -90,13 +90,7 @@ def run_lanes(
         SimulationError: The plant needs exact replay, times do not fit the step, or no step is
             scored.
     """
-    reason = unsupported(plant)
-    if reason:
-        raise SimulationError(f"the kernel has no {reason}; use exact replay")
-    if not 0 <= score_from_step < load.steps:
-        raise SimulationError(
-            f"score_from_step is {score_from_step}; the load has steps 0 to {load.steps - 1}"
-        )
+    _check(plant, load, score_from_step)
     run = _LaneRun(groups, load, plant, signals, seed=seed, further_counts=further_counts)
     ledger = Ledger(
         plant,
@@ -128,6 +122,17 @@ def run_lanes(
         ledger.totals(run.tier, group.name, lanes)
         for group, lanes in zip(groups, run.slices, strict=True)
     ]
+
+
+def _check(plant: Plant, load: Load, score_from_step: int) -> None:
+    """Raise SimulationError when a run is not for the kernel, or nothing of it would be scored."""
+    reason = unsupported(plant)
+    if reason:
+        raise SimulationError(f"the kernel has no {reason}; use exact replay")
+    if not 0 <= score_from_step < load.steps:
+        raise SimulationError(
+            f"score_from_step is {score_from_step}; the load has steps 0 to {load.steps - 1}"
+        )
 
 
 class _LaneRun:

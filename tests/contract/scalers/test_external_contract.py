@@ -13,7 +13,7 @@ import pytest
 from google.protobuf.message import Message
 from typing_extensions import override
 
-from autoscaler.errors import MetricError, MetricMalformed, MetricRejected, MetricUnavailable
+from autoscaler.errors import MetricError, MetricRejected
 from autoscaler.runtime.clock import ManualClock
 from autoscaler.sdk.externalscaler import (
     SERVICE,
@@ -26,7 +26,7 @@ from autoscaler.sdk.externalscaler import (
 )
 from autoscaler.sdk.http import HttpClient
 from autoscaler.sdk.scaler import SourceContext, TriggerContext
-from autoscaler.sdk.testing import IMPATIENT_SECONDS, ScalerContract, Trouble, World
+from autoscaler.sdk.testing import EXPECTED, IMPATIENT_SECONDS, ScalerContract, Trouble, World
 from scalers.external import ExternalPushScaler, ExternalScaler
 from scalers.external.config import ExternalConfig
 
@@ -100,21 +100,9 @@ class TestExternalScaler(ScalerContract):
     scaler_type = ExternalScaler
     metadata: ClassVar[Mapping[str, str]] = {"scalerAddress": "{{SERVER}}"}
     env: ClassVar[Mapping[str, str]] = {"TOKEN": "a-token-from-the-environment"}
+    # One message is there as a whole or not at all.
     troubles: ClassVar[Mapping[Trouble, type[MetricError]]] = {
-        Trouble.REFUSED: MetricUnavailable,
-        Trouble.SILENT: MetricUnavailable,
-        Trouble.EMPTY: MetricMalformed,
-        Trouble.GARBAGE: MetricMalformed,
-        Trouble.HUGE: MetricMalformed,
-        Trouble.NOT_A_NUMBER: MetricMalformed,
-        Trouble.INFINITE: MetricMalformed,
-        Trouble.TOO_LARGE: MetricMalformed,
-        Trouble.UNAUTHORIZED: MetricRejected,
-        Trouble.FORBIDDEN: MetricRejected,
-        Trouble.NOT_FOUND: MetricRejected,
-        Trouble.TOO_MANY_REQUESTS: MetricUnavailable,
-        Trouble.SERVER_ERROR: MetricUnavailable,
-        Trouble.UNAVAILABLE: MetricUnavailable,
+        trouble: error for trouble, error in EXPECTED.items() if trouble is not Trouble.BROKEN_OFF
     }
 
     @override
