@@ -99,6 +99,7 @@ async def _serve(settings: Settings, *, has_cluster: bool) -> None:
 
     from autoscaler import __version__
     from autoscaler.cli.run import connect, transport_limits
+    from autoscaler.runtime import garbage
     from autoscaler.runtime.clock import SystemClock
     from autoscaler.runtime.supervisor import Supervisor
     from autoscaler.telemetry.metrics import Metrics
@@ -130,6 +131,7 @@ async def _serve(settings: Settings, *, has_cluster: bool) -> None:
             await stack.enter_async_context(listening(scaler.view, http.host, http.port))
         supervisor = Supervisor()
         supervisor.add("external-scaler", scaler.run)
+        garbage.settle()
         await supervisor.run()
 
 

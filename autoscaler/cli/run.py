@@ -92,6 +92,7 @@ async def serve(settings: Settings) -> None:
     from autoscaler.controller.service import Service
     from autoscaler.controller.settings import controller_settings
     from autoscaler.plugins import ScalerRegistry
+    from autoscaler.runtime import garbage
     from autoscaler.runtime.clock import SystemClock
     from autoscaler.runtime.supervisor import DEFAULT_SIGNALS
     from autoscaler.telemetry.metrics import Metrics
@@ -130,6 +131,7 @@ async def serve(settings: Settings) -> None:
         if settings.server.is_enabled:
             server = settings.server
             await stack.enter_async_context(listening(service, server.host, server.port))
+        garbage.settle()
         await service.run(signals=DEFAULT_SIGNALS)
 
 

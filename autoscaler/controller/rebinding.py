@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 import structlog
 
@@ -158,4 +159,10 @@ def _learning(binding: AnyBinding | None) -> list[LearningScaler]:
     """Return the scalers whose metrics their sources declare."""
     if binding is None:
         return []
-    return [reader for reader, _ in binding.readers if isinstance(reader, LearningScaler)]
+    return [cast(LearningScaler, one) for one, _ in binding.readers if _learns(type(one))]
+
+
+@functools.cache
+def _learns(kind: type) -> bool:
+    """Whether readers of a class learn: asked at every turn, where ``isinstance`` would be slow."""
+    return hasattr(kind, LearningScaler.has_learned.__name__)

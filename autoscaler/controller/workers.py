@@ -27,6 +27,10 @@ RETRY_AFTER_SECONDS_MAX: Final = 60.0
 log = structlog.get_logger(__name__)
 
 
+async def _let_others_run() -> None:
+    await asyncio.sleep(0)
+
+
 class Workers:
     """Serial within a key, concurrent across keys.
 
@@ -37,6 +41,8 @@ class Workers:
         clock: The time next turns are told in.
         metrics: Counts reconciles.
         rng: Jitter of repetitions.
+        pause: Waited for between two turns: most never wait themselves, and a thousand of them in
+            a row must hold up nobody.
     """
 
     def __init__(
@@ -48,6 +54,7 @@ class Workers:
         clock: Clock,
         metrics: Metrics,
         rng: random.Random,
+        pause: Callable[[], Awaitable[None]] = _let_others_run,
     ) -> None:
         self._queue = queue
         self._reconcile = reconcile
@@ -57,6 +64,7 @@ class Workers:
         self._clock = clock
         self._metrics = metrics
         self._settings = settings
+        self._pause = pause
         self._not_before: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -71,8 +79,7 @@ class Workers:
                     await self._turn(key)
             finally:
                 self._queue.done(key)
-            # Most reconciles never wait; a thousand of them in a row must not hold up the polls.
-            await asyncio.sleep(0)
+            await self._pause()
 
     async def _turn(self, key: str) -> None:
         loop = asyncio.get_running_loop()

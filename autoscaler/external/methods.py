@@ -172,8 +172,8 @@ class Methods:
                 if verdict is not None:
                     _check_usable(served)
                     yield verdict
-                # While the verdict was on its way there may have been a new one.
-                if served.verdict is verdict:
+                # While the verdict was on its way there may have been a new one, or the end.
+                if served.verdict is verdict and not self._is_draining:
                     await served.change()
         finally:
             served.streams -= 1

@@ -40,6 +40,7 @@ from autoscaler.kube.store import Store
 from autoscaler.kube.transport import KubeClient
 from autoscaler.plugins import ScalerRegistry
 from autoscaler.runtime.clock import Clock, loop_seconds
+from autoscaler.runtime.pace import Pace
 from autoscaler.runtime.workqueue import WorkQueue
 from autoscaler.sdk.http import HttpClient
 from autoscaler.sdk.scaler import SourceContext
@@ -101,8 +102,15 @@ class Policies:
         self._number = 0
         self._uids: dict[str, str] = {}
         self._queue: WorkQueue[str] = WorkQueue()
+        self._asked = 0
         self._workers = Workers(
-            self._queue, self._turn, settings=settings, clock=clock, metrics=metrics, rng=rng
+            self._queue,
+            self._turn,
+            settings=settings,
+            clock=clock,
+            metrics=metrics,
+            rng=rng,
+            pause=Pace(lambda: self._asked, lambda: self._queue.depth).turn,
         )
         self._http = HttpClient(follow_redirects=follow_redirects)
         self._cluster: Cluster | None = None
@@ -150,6 +158,7 @@ class Policies:
         if served is None:
             served = self._begin(ask)
         served.asked_at = self._clock.monotonic()
+        self._asked += 1
         return served
 
     def all(self) -> list[Served]:

@@ -161,6 +161,19 @@ async def test_stopping_ends_streams_in_order():
         assert await stream.read() is grpc.aio.EOF
 
 
+async def test_a_stream_that_is_telling_when_the_server_stops_ends_too():
+    """The end may come while an answer is on its way; the stream must not wait for another one."""
+    async with serving() as world, world.client() as keda:
+        world.source.values["jobs"] = 1
+        await keda.until(ref(inline(world.source.trigger("jobs"))), 1)
+        methods, (served,) = world.scaler.server._methods, world.scaler.policies.all()
+        verdicts = methods._verdicts(served)
+        await anext(verdicts)
+        methods.drain()
+        with pytest.raises(StopAsyncIteration):
+            await asyncio.wait_for(anext(verdicts), 3)
+
+
 async def test_a_thousand_objects_with_one_policy_cost_one_read():
     """Policies are shared by content: one query per interval, whoever asks."""
     async with serving() as world, world.client() as keda:
