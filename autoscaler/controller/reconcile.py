@@ -21,13 +21,13 @@ from autoscaler.controller.lifecycle import Lifecycle
 from autoscaler.controller.objects import ScalingObjects
 from autoscaler.controller.observe import unread_metrics
 from autoscaler.controller.rebinding import Rebinder
+from autoscaler.controller.repeats import counted_once
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.controller.snapshots import Snapshots
 from autoscaler.controller.status import READY, explained, with_ready
 from autoscaler.controller.tracked import Tracked, told_by
 from autoscaler.controller.watches import Watches
-from autoscaler.core.history import without_repeat
-from autoscaler.core.model import Memory, Reading
+from autoscaler.core.model import Reading
 from autoscaler.core.resume import after_absence
 from autoscaler.errors import ConfigError, Forbidden, NotFound
 from autoscaler.kube.autoscalers import AUTOSCALERS
@@ -202,7 +202,7 @@ class Reconciler:
             now = self._clock.now()
             tracked.memory = after_absence(binding.policy, tracked.memory, now)
         entry, memory = await self._actor.scale(tracked, binding, readings, pods)
-        memory = _counted_once(tracked, binding, readings, memory)
+        memory = counted_once(tracked, binding, readings, memory)
         tracked.denied_at = None
         before = tracked.memory.conditions
         after = with_ready(binding, memory.conditions)
@@ -275,22 +275,3 @@ class Reconciler:
         self._announcer.forget(meta.namespace, meta.name)
         self._snapshots.forget(meta.uid)
         log.info("object_forgotten", object=key)
-
-
-def _counted_once(
-    tracked: Tracked, binding: Binding, readings: Mapping[str, Reading], memory: Memory
-) -> Memory:
-    """Return the memory of a decision, in which the same readings count towards windows once.
-
-    An object is looked at whenever a pod of its target changes, too. What was read before is then
-    no news, and must not hold the count for another window. In step with an HPA's sync period each
-    look is one of the HPA's, which would have read anew.
-    """
-    known = tracked.memory.recommendations
-    if memory.recommendations is known or binding.policy.hpa.sync_period_seconds:
-        return memory
-    sampled = {name: reading.sampled_at for name, reading in readings.items()}
-    if sampled == tracked.counted:
-        return replace(memory, recommendations=without_repeat(known, memory.recommendations))
-    tracked.counted = sampled
-    return memory

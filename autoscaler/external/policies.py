@@ -22,6 +22,7 @@ from autoscaler.controller.journal import Entry, Outcome
 from autoscaler.controller.observe import observe, unread_metrics
 from autoscaler.controller.rebinding import Rebinder
 from autoscaler.controller.reconcile import FIRST_READ_SECONDS, SOON_SECONDS, NextTurn
+from autoscaler.controller.repeats import counted_once
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.controller.tracked import Tracked
 from autoscaler.controller.triggers import uses_authentication
@@ -269,6 +270,7 @@ class Policies:
         decision, memory = decide(
             binding.policy, tracked.memory, observe(binding, view, readings, pods, now)
         )
+        memory = counted_once(tracked, binding, readings, memory)
         outcome = Outcome.UNCHANGED
         if decision.is_rescale:
             memory = record_rescale(binding.policy, memory, decision, now, succeeded=True)

@@ -11,10 +11,13 @@ import yaml
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from autoscaler.core.model import Recommendation
 from autoscaler.demo.cluster import EmbeddedCluster
 from autoscaler.errors import ConfigError
+from autoscaler.external.served import Served
 from autoscaler.sdk.externalscaler import SERVICE
 from tests.integration.external_world import (
+    Serving,
     client_credentials,
     eventually,
     folder_with,
@@ -172,6 +175,25 @@ async def test_a_stream_that_is_telling_when_the_server_stops_ends_too():
         methods.drain()
         with pytest.raises(StopAsyncIteration):
             await asyncio.wait_for(anext(verdicts), 3)
+
+
+async def test_a_look_between_two_reads_is_no_news():
+    """What was read before counts once towards windows, whatever made us look again."""
+    async with serving() as world, world.client() as keda:
+        world.source.values["jobs"] = 50
+        await keda.until(ref(inline(world.source.trigger("jobs"), pollingInterval=60)), 10)
+        (served,) = world.scaler.policies.all()
+        # The first look raises from zero, the second counts what was read.
+        seen = [await _looked_at(world, served) for _ in range(3)]
+        assert seen[1] == seen[2] != ()
+
+
+async def _looked_at(world: Serving, served: Served) -> tuple[Recommendation, ...]:
+    """Look at a policy once more; returns what its windows hold then."""
+    before = served.tracked.memory
+    world.scaler.policies._queue.add(served.key)
+    await eventually(lambda: served.tracked.memory is not before)
+    return served.tracked.memory.recommendations
 
 
 async def test_a_thousand_objects_with_one_policy_cost_one_read():
