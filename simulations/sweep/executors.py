@@ -115,8 +115,13 @@ def local_cluster(workers: int) -> Iterator[DaskCluster]:
         from distributed import LocalCluster
     except ImportError as error:
         raise SimulationError(NEEDS_DASK) from error
+    # Without a dashboard there would still be its port, the same for every cluster.
     with LocalCluster(
-        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address="127.0.0.1:0",
+        scheduler_kwargs={"dashboard": False},
     ) as cluster:
         executor = DaskCluster(cluster.scheduler_address)
         try:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from distributed import LocalCluster
 from msgspec.structs import replace
 
 from simulations.benchmark.__main__ import main
@@ -41,7 +40,7 @@ from simulations.benchmark.run import (
 from simulations.benchmark.sensitivity import Turn, shifts, turns
 from simulations.benchmark.tuned import TUNED, at_budgets, run_tuned, tuned_parts
 from simulations.benchmark.worlds import run_worlds, write_worlds
-from simulations.sweep.executors import DaskCluster, Processes, Serial
+from simulations.sweep.executors import Processes, Serial, local_cluster
 from simulations.workload.catalogue import TRACES, load_trace
 from simulations.workload.trace import Trace
 
@@ -245,20 +244,14 @@ def test_cost_at_a_budget_is_read_off_the_frontier():
 
 def test_dask_cluster_gives_identical_numbers():
     """All parts of a trace, in both tracks, on a cluster of two workers and in one process."""
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as cluster:
-        executor = DaskCluster(cluster.scheduler_address)
-        try:
-            for parts, function in (
-                (parts_of(SMALL), run_part),
-                (tuned_parts(SMALL), run_tuned),
-                (set_parts(SMALL), run_part),
-            ):
-                there = list(run_parts(parts, executor, function=function))
-                assert there == list(run_parts(parts, Serial(), function=function))
-        finally:
-            executor.close()
+    with local_cluster(2) as executor:
+        for parts, function in (
+            (parts_of(SMALL), run_part),
+            (tuned_parts(SMALL), run_tuned),
+            (set_parts(SMALL), run_part),
+        ):
+            there = list(run_parts(parts, executor, function=function))
+            assert there == list(run_parts(parts, Serial(), function=function))
 
 
 def test_seeds_have_their_own_arrivals_and_the_first_does_not_depend_on_the_others():
