@@ -36,8 +36,8 @@ format: $(INSTALLED) ## Format and fix what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: $(INSTALLED) servers ## All tests, with real servers where this machine has them
-	$(BIN)/pytest $(PYTEST_ARGS)
+test: $(INSTALLED) servers ## All tests, with real servers where this machine has them (JOBS=2)
+	$(BIN)/pytest --numprocesses $(or $(JOBS),2) --dist loadfile $(PYTEST_ARGS)
 
 e2e: $(INSTALLED) servers ## Tests on a real control plane, built once with Go or found (docs/guides/testing.md)
 	@$(BIN)/python -m tests.e2e.controlplane
