@@ -66,7 +66,8 @@ class Collector:
     def register(self, key: str, readers: Sequence[tuple[MetricReader, float]]) -> None:
         """Read an object's metrics, each reader's every so many seconds.
 
-        New or changed metrics are read at once, unless somebody has just asked the same.
+        New or changed metrics are read at once. Where somebody has just asked the same, the reading
+        is there when this returns, and ``on_readings`` is not called for it.
 
         Replaces an earlier registration of ``key``. Metrics that ask the same as before keep their
         readings and are not read early.
@@ -130,14 +131,18 @@ class Collector:
                 self._group = None
 
     def _read(self, wanted: Iterable[Subscription]) -> None:
-        """Read metrics at once, from an answer that is still warm or from the source."""
+        """Read metrics at once, from an answer that is still warm or from the source.
+
+        Whoever registers looks at warm readings next; to be told of them, too, would make an object
+        that is registered anew after each failure fail without a pause.
+        """
         for one in wanted:
             source = self._sources[one.source_key]
             reading = source.recall(one)
             if reading is None:
                 source.ask([one])
             else:
-                self._store([(one, reading)])
+                self.readings.put(one.key, reading)
 
     def _open_sources(self, wanted: Iterable[Subscription]) -> None:
         """Make sure each metric has its source; all or none."""

@@ -118,7 +118,8 @@ class SourceLoop:
         is_young = age < min(one.interval_seconds / 2, REUSED_SECONDS)
         if answer is None or isinstance(answer, MetricError) or not is_young:
             return None
-        return one.reading(answer, at)
+        reading = one.reading(answer, at)
+        return reading if reading.error is None else None
 
     def ask(self, wanted: Iterable[Subscription]) -> None:
         """Read metrics at once (unless the source is being left alone)."""

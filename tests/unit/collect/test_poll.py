@@ -74,6 +74,8 @@ async def test_a_new_metric_takes_an_answer_that_is_still_warm() -> None:
         assert bench.reading("ns/y", "s0-a") == bench.reading("ns/x", "s0-a")
         await asyncio.sleep(1.0)
         assert source.times == [0.02]
+        # Told of it, an object that is registered anew after each failure would never rest.
+        assert bench.woken == ["ns/x"]
 
 
 async def test_an_old_or_failed_answer_is_asked_for_again() -> None:
