@@ -177,8 +177,6 @@ async def load(
             group.create_task(client(number, begin, begin + seconds))
     took = loop.time() - begin
     gc.enable()
-    third, last = (resident[part * MEMORY_LOOKS // 4 :][: MEMORY_LOOKS // 4] for part in (2, 3))
-    grown = median(last) - median(third)
     used = (process_cpu(pid) - cpu) / took
     for channel in channels:
         await channel.close()
@@ -190,8 +188,14 @@ async def load(
         latencies[len(latencies) // 2] * 1000,
         latencies[int(len(latencies) * 0.99)] * 1000,
         used,
-        grown,
+        growth(resident),
     )
+
+
+def growth(resident: Sequence[float]) -> float:
+    """Return by how much the last quarter's median is above the third's."""
+    quarter = len(resident) // 4
+    return median(resident[3 * quarter :]) - median(resident[2 * quarter : 3 * quarter])
 
 
 async def ask_once(port: int, refs: Sequence[ScaledObjectRef]) -> None:
@@ -269,7 +273,6 @@ async def measure(options: argparse.Namespace) -> None:
         process, port = start(command)
         drain = asyncio.create_task(asyncio.to_thread(_drain, process))
         common = {"pid": process.pid, "clients": options.clients}
-        # Long enough for what is remembered of the past to have its full length.
         await ask_once(port, refs)
         warm = await load(port, refs, **common, seconds=WARM_UP_SECONDS, rate=options.rate / 2)
         print(warm.line(f"{name}, warm-up"))

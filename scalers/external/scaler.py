@@ -8,12 +8,7 @@ answer with other metrics than those declared is taken over, and the object is b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Hashable,
-    Sequence,
-)
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Sequence
 from random import Random
 from typing import Any, ClassVar, Final, Self
 
@@ -32,10 +27,7 @@ from autoscaler.sdk import (
     TriggerContext,
 )
 from autoscaler.sdk.conversion import INT64_MAX
-from autoscaler.sdk.externalscaler import (
-    IsActiveResponse,
-    method_path,
-)
+from autoscaler.sdk.externalscaler import IsActiveResponse, method_path
 from scalers.external.channels import channel_to
 from scalers.external.config import ExternalConfig
 from scalers.external.source import (
