@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import defaultdict
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -100,6 +101,7 @@ class Policies:
         self._metrics = metrics
         self._served: dict[str, Served] = {}
         self._by_ask: dict[Ask, Served] = {}
+        self._by_object: defaultdict[tuple[str, str], dict[str, Served]] = defaultdict(dict)
         self._number = 0
         self._uids: dict[str, str] = {}
         self._queue: WorkQueue[str] = WorkQueue()
@@ -168,12 +170,8 @@ class Policies:
 
     def newest(self, namespace: str, name: str) -> Served | None:
         """Return the policy last asked for about an object of KEDA's, None when there is none."""
-        asked = [
-            served
-            for served in self._served.values()
-            if (served.ask.namespace, served.ask.name) == (namespace, name)
-        ]
-        return max(asked, key=lambda one: one.asked_at, default=None)
+        asked = self._by_object.get((namespace, name), {})
+        return max(asked.values(), key=lambda one: one.asked_at, default=None)
 
     async def run(self) -> None:
         """Read and decide until cancelled."""
@@ -205,6 +203,7 @@ class Policies:
         served = Served(key, ask, intent, tracked)
         served.replicas = self._told_before(ask)
         self._served[key] = self._by_ask[ask] = served
+        self._by_object[ask.namespace, ask.name][key] = served
         self._uids[key] = self._binder.adopt(ask, intent)
         self._metrics.external_policies.set(len(self._served))
         self._queue.add(key)
@@ -335,6 +334,10 @@ class Policies:
     def _forget(self, served: Served) -> None:
         del self._served[served.key]
         del self._by_ask[served.ask]
+        of_object = (served.ask.namespace, served.ask.name)
+        del self._by_object[of_object][served.key]
+        if not self._by_object[of_object]:
+            del self._by_object[of_object]
         self._binder.let_go(self._uids.pop(served.key))
         self._collector.unregister(served.key)
         self._queue.forget(served.key)
