@@ -221,9 +221,7 @@ def prepare(
         variant=variant,
         load=part_of(load, begin, end),
         further_counts=tuple(drawn.counted[begin:end] for drawn in loads[1:]),
-        pasts=tuple(
-            past_of(drawn, rate, plant.service, steps=begin, seed=ARRIVALS_SEED) for drawn in loads
-        ),
+        pasts=tuple(past_of(drawn, rate, steps=begin, seed=ARRIVALS_SEED) for drawn in loads),
         signals=signals,
         table=LatenessTable(plant.service, plant.waiting, step_seconds=STEP_SECONDS),
         run_in_steps=run_in,

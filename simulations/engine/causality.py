@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import numpy as np
 
+from simulations.engine.lane_totals import Unread
 from simulations.engine.lanes import Group, Lane, run_lanes
 from simulations.engine.view import LaneAutoscaler, Values
 from simulations.plant.lane_tier import LaneTier
@@ -114,20 +115,5 @@ def _decisions(
     def watch(step: int, tier: LaneTier) -> None:
         decided[step] = tier.replicas
 
-    run_lanes(groups, load, plant, signals, seed=0, lateness=_Unread(), watcher=watch)
+    run_lanes(groups, load, plant, signals, seed=0, lateness=Unread(), watcher=watch)
     return decided
-
-
-class _Unread:
-    """Lateness feeds no decision."""
-
-    def late_ratio(
-        self,
-        serving: Values,
-        arrivals_per_second: float,
-        backlog_before: Values,
-        backlog_after: Values,
-    ) -> Values:
-        """Return zeros."""
-        del arrivals_per_second, backlog_before, backlog_after
-        return np.zeros(len(serving))

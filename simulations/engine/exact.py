@@ -191,13 +191,12 @@ class _Running:
         young = offered[-1] - offered[max(0, len(offered) - 1 - self._timeout_steps)]
         outcome = self._tier.serve(arrivals, min(young, waiting.buffer_requests))
         self._retries = outcome.dropped * waiting.retry_ratio
-        service = self.spec.plant.service
         history = self._history
         history.arrived.append(history.arrived[-1] + arrived)
-        history.served.append(history.served[-1] + outcome.served)
+        history.worked.append(history.worked[-1] + outcome.worked)
         history.capacity.append(history.capacity[-1] + outcome.capacity)
         history.backlog.append(self._tier.backlog)
-        history.in_service.append(outcome.served * service.mean_seconds / (self._step_ms / 1000))
+        history.in_service.append(outcome.in_service)
         columns = self._columns
         columns["arrivals"].append(arrivals)
         columns["capacity"].append(outcome.capacity)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from simulations.engine.signals import Scrapes
 from simulations.engine.view import Values
 from simulations.plant.lane_tier import LaneTier
-from simulations.plant.parameters import Service, Signal, SignalKind
+from simulations.plant.parameters import Signal, SignalKind
 
 NOT_KEPT: Values = np.zeros(0)
 
@@ -27,7 +27,6 @@ class LaneSignal:
     Args:
         signal: What it measures.
         scrapes: When.
-        service: Of the plant.
         arrived: Requests counted before each step, of each draw of the arrivals.
         step_ms: Length of a step.
         draws: Which one each lane has; None = all the first.
@@ -37,7 +36,6 @@ class LaneSignal:
         self,
         signal: Signal,
         scrapes: Scrapes,
-        service: Service,
         arrived: Sequence[Sequence[float]],
         step_ms: int,
         *,
@@ -49,7 +47,6 @@ class LaneSignal:
         self._arrived = arrived
         self._draws = draws
         self._step_ms = step_ms
-        self._mean_seconds = service.mean_seconds
         self._window_steps = max(1, round(signal.window_seconds * 1000 / step_ms))
         self._kept: dict[int, tuple[Values, Values]] = {}
         self._cached: tuple[int, Values | float] | None = None
@@ -58,13 +55,14 @@ class LaneSignal:
         if self.kind is SignalKind.UTILIZATION:
             self._needed |= {max(0, step - self._window_steps) for step in measured}
 
-    def keep(self, step: int, tier: LaneTier, served: Values, capacity: Values) -> None:
+    def keep(self, step: int, tier: LaneTier, worked: Values, capacity: Values) -> None:
         """Copy the state before a step, if a measurement will need it.
 
         Args:
             step: About to begin.
             tier: As the step before left it.
-            served: Requests served since the start; only read for utilization.
+            worked: Served requests that the busy servers were worth since the start; only read for
+                utilization.
             capacity: Requests that could have been served since the start.
         """
         if self.kind is SignalKind.REQUEST_RATE or step not in self._needed:
@@ -73,11 +71,9 @@ class LaneSignal:
             case SignalKind.QUEUE_LENGTH:
                 self._kept[step] = tier.backlog.copy(), NOT_KEPT
             case SignalKind.CONCURRENCY:
-                seconds = self._step_ms / 1000
-                in_service = tier.served * self._mean_seconds / seconds
-                self._kept[step] = tier.backlog + in_service, NOT_KEPT
+                self._kept[step] = tier.backlog + tier.in_service(), NOT_KEPT
             case SignalKind.UTILIZATION:
-                self._kept[step] = served.copy(), capacity.copy()
+                self._kept[step] = worked.copy(), capacity.copy()
 
     def read(self, at_ms: int) -> tuple[Values | float, int]:
         """Return what can be read now (NaN = missing) and when it was measured, milliseconds."""
@@ -101,11 +97,11 @@ class LaneSignal:
                 rates = [(draw[step] - draw[since]) / seconds for draw in self._arrived]
                 return rates[0] if self._draws is None else np.array(rates)[self._draws]
             case SignalKind.UTILIZATION:
-                served, capacity = self._kept[step]
-                served_before, capacity_before = self._kept[since]
+                worked, capacity = self._kept[step]
+                worked_before, capacity_before = self._kept[since]
                 possible = capacity - capacity_before
                 value = np.full(len(possible), math.nan)
-                np.divide(served - served_before, possible, out=value, where=possible > 0)
+                np.divide(worked - worked_before, possible, out=value, where=possible > 0)
                 return value
             case _:
                 return self._kept[step][0]

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from simulations.engine.view import Values
+from simulations.plant.lag import Follower
 from simulations.plant.lane_tier import LaneTier
 from simulations.plant.parameters import Plant
 
@@ -20,8 +21,17 @@ DAY_SECONDS: Final = 86_400
 class Lateness(Protocol):
     """Says how many of a step's requests wait longer than the SLO allows."""
 
+    def begin(self, lanes: int) -> Follower:
+        """Return what is to be told of every step."""
+        ...
+
+    def follow(self, follower: Follower, serving: Values, arrivals_per_second: float) -> None:
+        """Take notice of a step."""
+        ...
+
     def late_ratio(
         self,
+        follower: Follower,
         serving: Values,
         arrivals_per_second: float,
         backlog_before: Values,
@@ -29,6 +39,29 @@ class Lateness(Protocol):
     ) -> Values:
         """Return the share of late requests, 0..1, per lane."""
         ...
+
+
+class Unread:
+    """For runs whose late requests nobody counts; they feed no decision."""
+
+    def begin(self, lanes: int) -> Follower:
+        """Return nothing that counts."""
+        return Follower(0.0, np.zeros(lanes))
+
+    def follow(self, follower: Follower, serving: Values, arrivals_per_second: float) -> None:
+        """Do nothing."""
+
+    def late_ratio(
+        self,
+        follower: Follower,
+        serving: Values,
+        arrivals_per_second: float,
+        backlog_before: Values,
+        backlog_after: Values,
+    ) -> Values:
+        """Return zeros."""
+        del follower, arrivals_per_second, backlog_before, backlog_after
+        return np.zeros(len(serving))
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +131,7 @@ class Ledger:
         self._step_seconds = step_seconds
         self._bucket_steps = max(1, round(WORST_SECONDS / step_seconds))
         self._day_steps = max(1, round(day_seconds / step_seconds))
+        self._follower = lateness.begin(lanes)
         self._before = np.zeros(lanes)
         self._pods = np.zeros(lanes)
         self._late = np.zeros(lanes)
@@ -118,6 +152,10 @@ class Ledger:
         np.copyto(self._drained_before, tier.drained)
         np.copyto(self._created_before, tier.created)
 
+    def follow(self, tier: LaneTier, arrivals: float) -> None:
+        """Take notice of a step, scored or not, that was served."""
+        self._lateness.follow(self._follower, tier.serving, arrivals / self._step_seconds)
+
     def before(self, tier: LaneTier) -> None:
         """Note the state before a scored step is served."""
         np.copyto(self._before, tier.backlog)
@@ -127,7 +165,11 @@ class Ledger:
         self._pods += tier.replicas
         if known:
             ratio = self._lateness.late_ratio(
-                tier.serving, arrivals / self._step_seconds, self._before, tier.backlog
+                self._follower,
+                tier.serving,
+                arrivals / self._step_seconds,
+                self._before,
+                tier.backlog,
             )
             np.multiply(ratio, arrivals, out=ratio)
             self._late += ratio

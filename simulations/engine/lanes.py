@@ -106,12 +106,11 @@ def run_lanes(
         if step == score_from_step:
             ledger.start(run.tier)
         run.begin(step, ledger.changes if step >= score_from_step else None)
+        ledger.before(run.tier)
+        run.serve(expected[step], limits[step])
+        ledger.follow(run.tier, expected[step])
         if step >= score_from_step:
-            ledger.before(run.tier)
-            run.serve(expected[step], limits[step])
             ledger.after(run.tier, expected[step], known=known[step])
-        else:
-            run.serve(expected[step], limits[step])
         if watcher is not None:
             watcher(step, run.tier)
         if progress is not None and step % told_every == 0:
@@ -169,12 +168,12 @@ class _LaneRun:
         ]
         draws = _draws(groups, len(arrived))
         self._signals = [
-            LaneSignal(signal, scrapes, plant.service, arrived, step_ms, draws=draws)
+            LaneSignal(signal, scrapes, arrived, step_ms, draws=draws)
             for signal, scrapes in zip(signals, self._scrapes, strict=True)
         ]
         self._of_plant = [s for s in self._signals if s.kind is not SignalKind.REQUEST_RATE]
         self._sums = any(s.kind is SignalKind.UTILIZATION for s in self._signals)
-        self._served = np.zeros(len(self.tier.serving))
+        self._worked = np.zeros(len(self.tier.serving))
         self._capacity = np.zeros(len(self.tier.serving))
         self.slices: list[slice] = []
         self._ticks: list[tuple[int, LaneAutoscaler, slice]] = []
@@ -191,7 +190,7 @@ class _LaneRun:
         """Let pods serve and autoscalers decide; count their changes if that is wanted."""
         tier = self.tier
         for signal in self._of_plant:
-            signal.keep(step, tier, self._served, self._capacity)
+            signal.keep(step, tier, self._worked, self._capacity)
         tier.begin(step)
         values = None
         for ticks, autoscaler, lanes in self._ticks:
@@ -223,7 +222,7 @@ class _LaneRun:
         """Serve a step."""
         self.tier.serve(arrivals, limit)
         if self._sums:
-            self._served += self.tier.served
+            self._worked += self.tier.worked
             self._capacity += self.tier.capacity
 
 

@@ -97,17 +97,17 @@ class History:
 
     Attributes:
         arrived: Requests counted since the start.
-        served: Requests served since the start.
+        worked: Served requests that the busy servers were worth since the start.
         capacity: Requests that could have been served since the start.
         backlog: Requests that wait.
-        in_service: Requests being served (mean of the step before).
+        in_service: Requests being served.
     """
 
-    __slots__ = ("arrived", "backlog", "capacity", "in_service", "served")
+    __slots__ = ("arrived", "backlog", "capacity", "in_service", "worked")
 
     def __init__(self) -> None:
         self.arrived = [0.0]
-        self.served = [0.0]
+        self.worked = [0.0]
         self.capacity = [0.0]
         self.backlog = [0.0]
         self.in_service = [0.0]
@@ -158,7 +158,7 @@ class SignalTap:
                 capacity = history.capacity[step] - history.capacity[since]
                 if capacity <= 0:
                     return None
-                return (history.served[step] - history.served[since]) / capacity
+                return (history.worked[step] - history.worked[since]) / capacity
 
 
 class RecordedTap:

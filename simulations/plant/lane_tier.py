@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from simulations.plant.occupancy import occupancy
 from simulations.plant.parameters import Plant
 
 Values = NDArray[np.float64]
@@ -47,8 +48,10 @@ class LaneTier:
         backlog: Requests that wait.
         created: Pods created so far.
         drained: Serving pods removed so far.
-        capacity: Requests the last step could have served.
-        served: Requests it served.
+        busy: Requests being served; only kept where a service takes a good part of a step.
+        capacity: Requests the last step could have served, all servers busy.
+        served: Requests whose service began in it.
+        worked: Served requests that the busy servers were worth.
         dropped: Requests it gave up.
     """
 
@@ -64,7 +67,11 @@ class LaneTier:
         lanes = len(rows)
         self._delay_steps = np.maximum(1, -(-delays_ms // step_ms))
         self._rows = rows
-        self._replica_per_step = plant.service.requests_per_second * (step_ms / 1000)
+        self._step_seconds = step_ms / 1000
+        self._replica_per_step = plant.service.requests_per_second * self._step_seconds
+        self._concurrency = float(plant.service.concurrency)
+        self._mean_seconds = plant.service.mean_seconds
+        self._occupancy = occupancy(plant.service, self._step_seconds)
         self._slots = int(self._delay_steps.max()) + 1
         self._starting = np.zeros((self._slots, lanes))
         self._due = [0] * self._slots
@@ -75,6 +82,9 @@ class LaneTier:
         self.drained = np.zeros(lanes)
         self.capacity = np.zeros(lanes)
         self.served = np.zeros(lanes)
+        # Nobody tells them apart where services are short.
+        self.worked = self.served if self._occupancy is None else np.zeros(lanes)
+        self.busy = np.zeros(lanes)
         self.dropped = np.zeros(lanes)
 
     def begin(self, step: int) -> None:
@@ -117,13 +127,32 @@ class LaneTier:
             arrivals: Expected arrivals, the same in every lane.
             limit: Most requests that may wait.
         """
+        servers = self._occupancy
         np.multiply(self.serving, self._replica_per_step, out=self.capacity)
+        could = self.capacity
+        if servers is not None:
+            slots = self.serving * self._concurrency
+            np.minimum(self.busy, slots, out=self.busy)
+            np.subtract(slots, self.busy, out=slots)
+            np.multiply(slots, servers.fills, out=slots)
+            could = np.add(self.capacity, slots, out=slots)
         queue = self.backlog
         np.add(queue, arrivals, out=queue)
-        np.minimum(queue, self.capacity, out=self.served)
+        np.minimum(queue, could, out=self.served)
         np.subtract(queue, self.served, out=self.dropped)
         np.minimum(self.dropped, limit, out=queue)
         np.subtract(self.dropped, queue, out=self.dropped)
+        if servers is not None:
+            np.add(self.served, self.busy, out=self.worked)
+            np.multiply(self.busy, servers.stays, out=self.busy)
+            self.busy += self.served * servers.joins
+            np.subtract(self.worked, self.busy, out=self.worked)
+
+    def in_service(self) -> Values:
+        """Return the requests being served after a step (its mean, where services are short)."""
+        if self._occupancy is None:
+            return self.served * self._mean_seconds / self._step_seconds
+        return self.busy.copy()
 
     def _create(self, step: int, lanes: Indices, pods: Indices) -> None:
         owners = np.repeat(lanes, pods)

@@ -18,9 +18,9 @@ expected arrivals of a step do not show; its share is that of a stationary queue
   :data:`RELAXATION_SECONDS`, or :data:`RELAXATION_SERVICES` services if those take longer; what is
   above shows in the backlog.
 
-Known limit: the stepped plant lets a backlog grow as soon as load exceeds capacity, while idle
-servers would still fill for about one service time. Bursts of only a few service times come out 3
-to 6 points too late (20 s services, bursts of two minutes to 1.3 times the capacity).
+Under services of many steps waits follow the load late (:mod:`simulations.plant.lag`).
+
+LIMIT
 
 ``tests/simulation/test_fidelity.py`` holds it against the per-request referee.
 """
@@ -33,6 +33,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from simulations.plant.lag import Follower, followed, lag
 from simulations.plant.parameters import Service, Waiting
 
 Values = NDArray[np.float64]
@@ -63,6 +64,7 @@ class LatenessTable:
         self._service = service
         self._slo = waiting.slo_seconds
         self._step = step_seconds
+        self._lag = lag(service, step_seconds)
         self._per_replica = service.requests_per_second
         self._tails = np.zeros((0, BINS))
         self._flat = np.zeros(0)
@@ -72,8 +74,28 @@ class LatenessTable:
         self._capacities: dict[float, Values] = {}
         self._grow(replicas)
 
+    def begin(self, lanes: int) -> Follower:
+        """Return what is to be told of every step of runs that begin without requests."""
+        return Follower(0.0, np.zeros(lanes))
+
+    def follow(self, follower: Follower, serving: Values, arrivals_per_second: float) -> None:
+        """Take notice of a step of all lanes.
+
+        Args:
+            follower: Of the lanes.
+            serving: Replicas, whole numbers, per lane.
+            arrivals_per_second: Of the step.
+        """
+        if self._lag is not None:
+            replicas = self._known(serving)
+            follower.offered = self._lag.offered(follower.offered, arrivals_per_second)
+            highest = self._last[replicas] / BINS
+            aims, shares = self._lag.aims(replicas, follower.offered, highest)
+            follower.utilisation += (aims - follower.utilisation) * shares
+
     def late_ratio(
         self,
+        follower: Follower,
         serving: Values,
         arrivals_per_second: float,
         backlog_before: Values,
@@ -84,13 +106,17 @@ class LatenessTable:
         Those that give up before they are served are among them.
 
         Args:
+            follower: Told of the step already.
             serving: Replicas, whole numbers, per lane.
             arrivals_per_second: Of the step.
             backlog_before: At its beginning, per lane.
             backlog_after: At its end, per lane.
         """
-        replicas = serving.astype(np.int64)
-        ratio = self._by_chance(replicas, arrivals_per_second)
+        replicas = self._known(serving)
+        if self._lag is None:
+            ratio = self._by_chance(replicas, arrivals_per_second)
+        else:
+            ratio = self._at(replicas, follower.utilisation * BINS)
         if backlog_after.any() or backlog_before.any():
             queued = np.flatnonzero((backlog_after > 0) | (backlog_before > 0))
             by_backlog = self._by_backlog(
@@ -109,12 +135,14 @@ class LatenessTable:
         backlog_before: Values,
         backlog_after: Values,
     ) -> Values:
-        """Return the same for the steps of one run."""
-        replicas = serving.astype(np.int64)
-        self._ensure(int(replicas.max(initial=0)))
-        bins = (arrivals_per_second * self._scale[replicas]).astype(np.int64)
-        np.minimum(bins, self._last[replicas].astype(np.int64), out=bins)
-        ratio: Values = self._tails[replicas, bins]
+        """Return the same for all steps of one run that begins without requests."""
+        replicas = self._known(serving)
+        if self._lag is None:
+            bins = arrivals_per_second * self._scale[replicas]
+        else:
+            highest = self._last[replicas] / BINS
+            bins = followed(self._lag, replicas, arrivals_per_second, highest) * BINS
+        ratio = self._at(replicas, bins)
         by_backlog = self._by_backlog(
             serving.astype(np.float64), arrivals_per_second, backlog_before, backlog_after
         )
@@ -128,7 +156,7 @@ class LatenessTable:
             ratio: Allowed share of late requests, in (0, 1).
         """
         highest = float(np.max(arrivals_per_second, initial=0.0))
-        self._ensure(math.ceil(2 * highest / self._per_replica) + 4)
+        self._known(np.array([math.ceil(2 * highest / self._per_replica) + 4.0]))
         capacities = self._capacities.get(ratio)
         if capacities is None:
             allowed = (self._tails <= ratio).sum(axis=1)
@@ -137,8 +165,22 @@ class LatenessTable:
             capacities = self._capacities[ratio] = np.maximum.accumulate(loads)
         return np.searchsorted(capacities, arrivals_per_second).astype(np.float64)
 
+    def _known(self, serving: Values) -> NDArray[np.int64]:
+        """Return replicas that the table has rows for."""
+        replicas = serving.astype(np.int64)
+        highest = int(replicas.max(initial=0))
+        if highest >= len(self._tails):
+            self._grow(max(highest, 2 * len(self._tails)))
+        return replicas
+
+    def _at(self, replicas: NDArray[np.int64], bins: Values) -> Values:
+        """Return the share for a utilisation, in bins, of each element's replicas."""
+        columns = np.minimum(bins, self._last[replicas]).astype(np.int64)
+        ratio: Values = self._tails[replicas, columns]
+        return ratio
+
     def _by_chance(self, replicas: NDArray[np.int64], arrivals_per_second: float) -> Values:
-        self._ensure(int(replicas.max(initial=0)))
+        """Return the share under one load; a number per replica count is looked up only once."""
         bins = np.minimum(arrivals_per_second * self._scale, self._last).astype(np.int64)
         bins += self._offsets
         by_replicas: Values = self._flat.take(bins)
@@ -159,10 +201,6 @@ class LatenessTable:
         drained = (after == 0) & (before > 0) & (capacity > arrivals_per_second)
         share = np.where(drained, above * drain, share)
         return np.where(capacity == 0, np.where(after > 0, 1.0, 0.0), share)
-
-    def _ensure(self, replicas: int) -> None:
-        if replicas >= len(self._tails):
-            self._grow(max(replicas, 2 * len(self._tails)))
 
     def _grow(self, replicas: int) -> None:
         known = len(self._tails)

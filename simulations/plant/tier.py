@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from simulations.plant.occupancy import occupancy
 from simulations.plant.parameters import Plant
 
 
@@ -20,13 +21,17 @@ class Served(msgspec.Struct, frozen=True):
     """What a step did to the requests.
 
     Attributes:
-        capacity: Requests that could have been served.
-        served: Requests that were.
+        capacity: Requests that could have been served, all servers busy.
+        served: Requests whose service began; more than the capacity where idle servers fill.
+        worked: Served requests that the busy servers are worth; utilisation is that of capacity.
+        in_service: Requests being served at its end (its mean, where services are short).
         dropped: Given up: waited for the timeout, or found the buffer full.
     """
 
     capacity: float
     served: float
+    worked: float
+    in_service: float
     dropped: float
 
 
@@ -45,17 +50,22 @@ class Tier:
         starting: Step in which each starting pod will serve, ascending.
         created: Pods created so far.
         backlog: Requests that wait.
+        busy: Requests being served; only kept where a service takes a good part of a step.
         drained: Serving pods removed so far; each is paid for while it drains.
     """
 
     __slots__ = (
+        "_concurrency",
         "_delays_ms",
+        "_occupancy",
         "_replica_per_step",
         "_step",
         "_step_ms",
+        "_step_seconds",
         "_warm_steps",
         "_warming",
         "backlog",
+        "busy",
         "created",
         "drained",
         "plant",
@@ -71,7 +81,10 @@ class Tier:
         self._delays_ms = delays_ms
         self._step = 0
         self._step_ms = step_ms
-        self._replica_per_step = plant.service.requests_per_second * (step_ms / 1000)
+        self._step_seconds = step_ms / 1000
+        self._replica_per_step = plant.service.requests_per_second * self._step_seconds
+        self._concurrency = float(plant.service.concurrency)
+        self._occupancy = occupancy(plant.service, self._step_seconds)
         self._warm_steps = round(plant.start_up.warm_up_seconds * 1000 / step_ms)
         self._warming: list[int] = []
         self.replicas = replicas
@@ -79,6 +92,7 @@ class Tier:
         self.starting: list[int] = []
         self.created = 0
         self.backlog = 0.0
+        self.busy = 0.0
         self.drained = 0
 
     def begin(self, step: int) -> None:
@@ -127,12 +141,24 @@ class Tier:
             arrivals: Expected arrivals, retries included.
             limit: Most requests that may wait: those young enough, as far as the buffer goes.
         """
-        capacity = self.effective_replicas() * self._replica_per_step
+        replicas, servers = self.effective_replicas(), self._occupancy
+        capacity = could = replicas * self._replica_per_step
+        busy = self.busy
+        if servers is not None:
+            slots = replicas * self._concurrency
+            busy = min(busy, slots)
+            could = capacity + (slots - busy) * servers.fills
         queue = self.backlog + arrivals
-        served = min(queue, capacity)
+        served = min(queue, could)
         rest = queue - served
         self.backlog = min(rest, limit)
-        return Served(capacity, served, rest - self.backlog)
+        if servers is None:
+            in_service = served * self.plant.service.mean_seconds / self._step_seconds
+            worked = served
+        else:
+            self.busy = in_service = busy * servers.stays + served * servers.joins
+            worked = served + busy - in_service
+        return Served(capacity, served, worked, in_service, rest - self.backlog)
 
     def effective_replicas(self) -> float:
         """Return the serving replicas, those warming up counted by the share they have reached."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from simulations.engine.lane_signals import LaneSignal
 from simulations.engine.signals import Scrapes
 from simulations.engine.view import LaneView, Values
-from simulations.plant.parameters import Service, Signal
+from simulations.plant.parameters import Signal
 from simulations.workload.load import Load
 
 MINUTE_SECONDS: Final = 60.0
@@ -86,13 +86,12 @@ def only(value: Values | float) -> float:
     return value if isinstance(value, float) else float(value[0])
 
 
-def past_of(load: Load, signal: Signal, service: Service, *, steps: int, seed: int) -> Past:
+def past_of(load: Load, signal: Signal, *, steps: int, seed: int) -> Past:
     """Return what could be read of a request rate during the first steps of a load.
 
     Args:
         load: What arrived.
         signal: The request rate; its scrapes, window and lag apply as in a run.
-        service: Of the plant.
         steps: How many steps are past.
         seed: Of failing scrapes.
     """
@@ -101,7 +100,7 @@ def past_of(load: Load, signal: Signal, service: Service, *, steps: int, seed: i
         signal, step_ms=step_ms, duration_ms=steps * step_ms, seed=seed, known=load.known
     )
     arrived = np.cumsum(np.concatenate([[0.0], load.counted[:steps].astype(np.float64)])).tolist()
-    reader = LaneSignal(signal, scrapes, service, [arrived], step_ms)
+    reader = LaneSignal(signal, scrapes, [arrived], step_ms)
     minute_ms = round(MINUTE_SECONDS * 1000)
     first_ms = -round(load.start_at * 1000) % minute_ms
     instants = range(first_ms, steps * step_ms, minute_ms)

@@ -74,7 +74,9 @@ def random_plant(rng: random.Random) -> Plant:
     begin = rng.uniform(0, 5000)
     outages = ((begin, begin + rng.uniform(10, 900)),) if rng.random() < 0.4 else ()
     return Plant(
-        service=Service(mean_seconds=rng.choice([0.05, 0.2, 1.0]), concurrency=rng.choice([1, 4])),
+        service=Service(
+            mean_seconds=rng.choice([0.05, 0.2, 1.0, 20.0]), concurrency=rng.choice([1, 4])
+        ),
         start_up=StartUp(
             container=Delay(median_seconds=median, p95_seconds=median * rng.choice([1.0, 2.5])),
             probe_period_seconds=rng.choice([0.0, 10.0]),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from simulations.engine.exact import TierSpec, replay
+from simulations.engine.lane_totals import Unread
 from simulations.engine.lanes import Group, Lane, run_lanes
 from simulations.policies.vectorised.autoscaler import VectorisedAutoscaler
 from tests.simulation.random_policies import (
@@ -21,13 +22,6 @@ from tests.simulation.random_policies import (
 BATCHES = 20
 STRUCTURES = 5
 ALIKE = 10
-
-
-class NoLateness:
-    """Lateness feeds no decision, so the test does without."""
-
-    def late_ratio(self, serving, arrivals_per_second, backlog_before, backlog_after):
-        return np.zeros(len(serving))
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))
@@ -48,9 +42,7 @@ def test_kernel_decides_as_exact_replay(batch):
     def watch(step, tier):
         columns[:, step] = tier.replicas, tier.serving, tier.backlog
 
-    totals = run_lanes(
-        groups, load, plant, signals, seed=batch, lateness=NoLateness(), watcher=watch
-    )
+    totals = run_lanes(groups, load, plant, signals, seed=batch, lateness=Unread(), watcher=watch)
 
     changes = 0
     for group, policies in enumerate(batches):

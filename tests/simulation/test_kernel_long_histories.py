@@ -20,6 +20,7 @@ from autoscaler.core.model import (
     SelectPolicy,
 )
 from simulations.engine.exact import TierSpec, replay
+from simulations.engine.lane_totals import Unread
 from simulations.engine.lanes import Group, Lane, run_lanes
 from simulations.errors import SimulationError
 from simulations.plant.parameters import Delay, Plant, Service, Signal, SignalKind, StartUp, Waiting
@@ -45,13 +46,6 @@ SIGNAL = Signal(
     window_seconds=TICK_SECONDS,
     scrape_seconds=TICK_SECONDS,
 )
-
-
-class NoLateness:
-    """Lateness feeds no decision, so the test does without."""
-
-    def late_ratio(self, serving, arrivals_per_second, backlog_before, backlog_after):
-        return np.zeros(len(serving))
 
 
 def falling_and_rising() -> Load:
@@ -111,7 +105,7 @@ def assert_same_decisions(policies: list[DecidedAutoscaler]) -> list[DecidedAuto
     def watch(step, tier):
         replicas[step] = tier.replicas
 
-    run_lanes([group], load, PLANT, [SIGNAL], seed=1, lateness=NoLateness(), watcher=watch)
+    run_lanes([group], load, PLANT, [SIGNAL], seed=1, lateness=Unread(), watcher=watch)
     for lane, autoscaler in enumerate(policies):
         spec = TierSpec(
             name="web", plant=PLANT, autoscaler=autoscaler, signals=[SIGNAL], replicas=REPLICAS
@@ -192,4 +186,4 @@ def test_a_clock_below_zero_is_refused_when_it_is_read():
     )
 
     with pytest.raises(SimulationError, match="s0-rps reads -2: the kernel has no values below"):
-        run_lanes([group], falling_and_rising(), PLANT, [], seed=1, lateness=NoLateness())
+        run_lanes([group], falling_and_rising(), PLANT, [], seed=1, lateness=Unread())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -89,9 +90,13 @@ class AtOnce:
         return view.replicas + self.change * (view.at_ms == self.at_ms)
 
 
+@pytest.mark.parametrize("mean_seconds", [0.2, 20.0])
 @pytest.mark.parametrize("from_step", [0, 7, 2880])
-def test_totals_are_those_of_the_scored_run(table, from_step):
+def test_totals_are_those_of_the_scored_run(from_step, mean_seconds):
     """Every group's sums, whole run and per day, equal the score of each lane's exact replay."""
+    service = msgspec.structs.replace(PLANT.service, mean_seconds=mean_seconds)
+    plant = msgspec.structs.replace(PLANT, service=service)
+    table = LatenessTable(service, plant.waiting, step_seconds=STEP_SECONDS)
     load = day_and_a_half()
     batches = three_groups()
     groups = [
@@ -104,14 +109,14 @@ def test_totals_are_those_of_the_scored_run(table, from_step):
     ]
 
     found = run_lanes(
-        groups, load, PLANT, signals(), seed=SEED, lateness=table, score_from_step=from_step
+        groups, load, plant, signals(), seed=SEED, lateness=table, score_from_step=from_step
     )
 
     dropped = 0.0
     for totals, policies in zip(found, batches, strict=True):
         for lane, policy in enumerate(policies):
             spec = TierSpec(
-                name="web", plant=PLANT, autoscaler=policy, signals=signals(), replicas=START
+                name="web", plant=plant, autoscaler=policy, signals=signals(), replicas=START
             )
             run = replay([spec], load, seed=SEED)["web"]
             wanted = score(run, from_step=from_step, table=table)

@@ -50,7 +50,7 @@ def test_past_is_what_a_run_would_have_shown(start_at):
         start_up=StartUp(container=Delay(median_seconds=15.0, p95_seconds=45.0)),
         waiting=Waiting(slo_seconds=0.2),
     )
-    past = past_of(load, signals[0], SERVICE, steps=load.steps, seed=0)
+    past = past_of(load, signals[0], steps=load.steps, seed=0)
     watching = Watching()
     run_lanes(
         [Group(name="watching", autoscaler=watching, lanes=[Lane(replicas=20, seed=0)])],
