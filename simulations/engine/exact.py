@@ -152,7 +152,7 @@ class _Running:
         self._random = np.random.default_rng([seed, 0x4641])
         self.served: list[float] = []
         self._columns: dict[str, list[float]] = {
-            name: [] for name in ("arrivals", "capacity", "dropped", "backlog")
+            name: [] for name in ("arrivals", "retries", "capacity", "dropped", "backlog")
         }
         self._counts: dict[str, list[int]] = {
             name: [] for name in ("replicas", "serving", "pods", "nodes", "drained", "created")
@@ -189,6 +189,7 @@ class _Running:
         offered, waiting = self._offered, self.spec.plant.waiting
         offered.append(offered[-1] + arrivals)
         young = offered[-1] - offered[max(0, len(offered) - 1 - self._timeout_steps)]
+        self._columns["retries"].append(self._retries)
         outcome = self._tier.serve(arrivals, min(young, waiting.buffer_requests))
         self._retries = outcome.dropped * waiting.retry_ratio
         history = self._history
@@ -260,6 +261,7 @@ class _Running:
             step_seconds=load.step_seconds,
             known=load.known,
             arrivals=np.array(columns["arrivals"]),
+            retries=np.array(columns["retries"]),
             capacity=np.array(columns["capacity"]),
             served=np.array(self.served),
             dropped=np.array(columns["dropped"]),

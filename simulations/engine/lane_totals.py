@@ -172,6 +172,9 @@ class Ledger:
                 tier.backlog,
             )
             np.multiply(ratio, arrivals, out=ratio)
+            # Whoever found the buffer full has not waited at all.
+            np.maximum(ratio, tier.dropped, out=ratio)
+            np.minimum(ratio, arrivals, out=ratio)
             self._late += ratio
             self._dropped += tier.dropped
             self._requests += arrivals

@@ -40,8 +40,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         step_seconds: Length of a step.
         known: Whether the load of the step is known; others are not scored.
         arrivals: Expected arrivals, retries included.
-        capacity: Requests that could have been served.
-        served: Requests that were.
+        retries: Those of them that had given up before.
+        capacity: Requests that could have been served, all servers busy.
+        served: Requests whose service began.
         dropped: Requests given up.
         backlog: Requests that wait at the end of the step.
         replicas: Pods there should be, after the step's decision.
@@ -60,6 +61,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     step_seconds: float
     known: NDArray[np.bool_]
     arrivals: Floats
+    retries: Floats
     capacity: Floats
     served: Floats
     dropped: Floats
@@ -77,3 +79,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def steps(self) -> int:
         """Number of steps."""
         return len(self.arrivals)
+
+    @property
+    def requests(self) -> Floats:
+        """Expected arrivals that are the first attempt."""
+        return self.arrivals - self.retries

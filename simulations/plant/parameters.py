@@ -131,7 +131,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         slo_seconds: A request that waits longer is late.
         timeout_seconds: A request that waits longer is given up, and counts as late.
         retry_ratio: Share of given up requests that come again in the next step, 0..1.
-        buffer_requests: Most requests that wait while nothing serves (activation).
+        buffer_requests: Most requests that wait; further ones are given up at once.
     """
 
     slo_seconds: NotNegative

@@ -61,7 +61,7 @@ def run_chart(run: Run, late: Floats, *, kind: str = "svg", title: str = "") -> 
     titles = _mark_changes(replica_axes, at, run)
     area(backlog_axes, at, run.backlog, ORANGE, _some("requests that wait", run.backlog))
     share = np.full(run.steps, np.nan)
-    np.divide(100 * late, run.arrivals, out=share, where=run.known & (run.arrivals > 0))
+    np.divide(100 * late, run.requests, out=share, where=run.known & (run.requests > 0))
     area(late_axes, at, share, RED, _some("requests that are late", share))
     for drawn, label, least in (
         (load_axes, "requests / s", 0.0),

@@ -77,9 +77,10 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: Of the policy or tier.
         seconds: Scored time.
-        requests: Expected arrivals of steps with a known load.
-        late: Requests that waited longer than the SLO allows, those that gave up among them.
-        dropped: Requests that gave up.
+        requests: Expected arrivals of steps with a known load, each request once however often it
+            is tried.
+        late: Requests whose first try waited longer than the SLO allows, or gave up.
+        dropped: Those of them that gave up.
         replica_hours: Pods paid for, start-up and drain included.
         node_hours: Nodes paid for.
         cost: Both at their prices.
@@ -132,7 +133,13 @@ def late_per_step(run: Run, table: Lateness | None = None) -> Floats:
     ratios = table.late_ratios(
         run.serving.astype(np.float64), run.arrivals / run.step_seconds, before, run.backlog
     )
-    return np.where(run.known, ratios * run.arrivals, 0.0)
+    late = np.minimum(run.arrivals, np.maximum(ratios * run.arrivals, run.dropped))
+    return np.where(run.known, late * _first_tries(run), 0.0)
+
+
+def _first_tries(run: Run) -> Floats:
+    """Return their share of the arrivals; all attempts wait in the same queue, and alike."""
+    return np.divide(run.requests, run.arrivals, out=np.ones(run.steps), where=run.arrivals > 0)
 
 
 def cost_per_step(run: Run) -> Floats:
@@ -199,7 +206,7 @@ def score(run: Run, *, from_step: int = 0, name: str = "", table: Lateness | Non
         seconds=(run.steps - from_step) * run.step_seconds,
         requests=float(requests.sum()),
         late=float(late.sum()),
-        dropped=float(np.where(run.known, run.dropped, 0.0)[scored].sum()),
+        dropped=float(np.where(run.known, run.dropped * _first_tries(run), 0.0)[scored].sum()),
         replica_hours=float(columns.replica_hours[scored].sum()),
         node_hours=float(run.nodes[scored].sum()) * run.step_seconds / 3600,
         cost=float(columns.cost[scored].sum()),
@@ -232,7 +239,7 @@ def _columns(run: Run, table: Lateness) -> _Columns:
     replica_hours = run.pods * hours + run.drained * drain_hours
     prices = run.plant.prices
     return _Columns(
-        requests=np.where(run.known, run.arrivals, 0.0),
+        requests=np.where(run.known, run.requests, 0.0),
         late=late_per_step(run, table),
         replica_hours=replica_hours,
         cost=replica_hours * prices.replica_hour + run.nodes * hours * prices.node_hour,

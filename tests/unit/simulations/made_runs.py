@@ -47,6 +47,7 @@ def made_run(*, per_second, serving, step_seconds=60.0, start_at=MIDNIGHT, plant
         step_seconds=step_seconds,
         known=column("known", np.ones(steps), np.bool_),
         arrivals=arrivals,
+        retries=column("retries", zeros, np.float64),
         capacity=column("capacity", serving * 2.0 * step_seconds, np.float64),
         served=arrivals,
         dropped=column("dropped", zeros, np.float64),

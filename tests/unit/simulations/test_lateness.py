@@ -173,3 +173,34 @@ def test_requests_leave_the_referee_at_their_timeout():
     judged = referee(expected, serving, SERVICE, waiting, step_seconds=5.0, seed=4)
     assert judged.dropped[20:].sum() / judged.arrivals[20:].sum() == pytest.approx(0.5, abs=0.02)
     assert judged.wait_seconds(1.0) <= 10.0
+
+
+def test_more_replicas_than_the_table_has_are_looked_up_as_large_systems_behave():
+    """No gap where the table ends, and fast far beyond it."""
+    table = LatenessTable(SERVICE, WAITING, step_seconds=5.0, replicas=1)
+    rates = np.array([0.97, 0.97, 0.5, 1.5]) * np.array([2048, 2049, 10**6, 10**6]) * 20
+    zero = np.zeros(4)
+
+    ends, begins, quiet, full = table.late_ratios(
+        np.array([2048.0, 2049.0, 1e6, 1e6]), rates, zero, zero
+    )
+    below, above, million = table.replicas_for(
+        np.array([2000.0, 2049.0, 1e6]) * SERVICE.requests_per_second, 0.005
+    )
+
+    assert ends == pytest.approx(begins, abs=1e-4)
+    assert quiet == 0
+    assert full > 0
+    assert 2000 < below < above < 2200
+    assert 1e6 < million < 1.01e6
+
+
+def test_whoever_gives_up_before_the_slo_is_late():
+    """Nobody waits longer than the timeout, so it is what counts when it is shorter."""
+    slow = LatenessTable(SERVICE, Waiting(slo_seconds=60, timeout_seconds=5), step_seconds=5.0)
+    zero = np.array([0.0])
+
+    late = slow.late_ratios(np.array([1.0]), np.array([40.0]), np.array([200.0]), np.array([200.0]))
+
+    assert late == 1.0
+    assert slow.late_ratios(np.array([1.0]), zero, zero, zero) < 1e-9

@@ -216,3 +216,32 @@ def test_seeds_are_averaged_and_their_worst_kept():
     assert found.days[0].cost == found.cost == pytest.approx(np.mean([s.cost for s in scores]))
     assert found.elasticity.tau_u == 25.0
     assert mean_score(scores[:1]) == scores[0]
+
+
+def test_requests_that_give_up_are_late_however_short_they_waited():
+    """A full buffer turns away at once; an SLO longer than the timeout is never met by waiting."""
+    run = made_run(per_second=[20.0, 20.0], serving=[1, 1], dropped=[900.0, 0.0])
+
+    found = score(run, table=Punctual())
+
+    assert found.late == found.dropped == 900.0
+
+
+def test_a_request_counts_once_however_often_it_is_tried():
+    """Half of the arrivals are retries; late is who was late at the first try."""
+    run = made_run(per_second=[20.0], serving=[1], retries=[600.0], dropped=[400.0])
+
+    found = score(run, table=Simple())
+
+    assert found.requests == 600.0
+    assert found.late == 300.0
+    assert found.violation_ratio == 0.5
+    assert found.dropped == 200.0
+
+
+class Punctual(Simple):
+    """Nobody waits."""
+
+    def late_ratios(self, serving, arrivals_per_second, backlog_before, backlog_after):
+        """Return zeros."""
+        return np.zeros(len(serving))
