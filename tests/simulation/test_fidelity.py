@@ -139,6 +139,14 @@ def slow_doubling():
     return load, np.where((steps - 6) % 480 < 240, 10, 20)
 
 
+def slow_bursts(steps: int, factor: float):
+    """Bursts every ten minutes, from a utilisation of 0.6 to beyond the capacity."""
+    load = np.full(2880, 0.6)
+    for begin in range(60, 2880, 120):
+        load[begin : begin + steps] = factor
+    return load * 10 * PER_REPLICA_AND_STEP, np.full(2880, 10)
+
+
 SLOW_SCENARIOS: dict[str, tuple[Callable, float, float]] = {
     "steady at 0.7, waits over 0.25 services": (
         lambda: steady(0.7, 10, 17_280),
@@ -148,6 +156,21 @@ SLOW_SCENARIOS: dict[str, tuple[Callable, float, float]] = {
     "steady at 0.9": (lambda: steady(0.9, 10, 60_000), 1.0, OFF_SATURATION),
     "waves of an hour": (slow_waves, 1.0, NEAR_SATURATION),
     "doubling": (slow_doubling, 1.0, NEAR_SATURATION),
+    "bursts of 30 s to 1.1, waits over 0.5 services": (
+        lambda: slow_bursts(6, 1.1),
+        0.5,
+        NEAR_SATURATION,
+    ),
+    "bursts of two minutes to 1.3, waits over 0.1 services": (
+        lambda: slow_bursts(24, 1.3),
+        0.1,
+        NEAR_SATURATION,
+    ),
+    "bursts of two minutes to 1.6, waits over 0.5 services": (
+        lambda: slow_bursts(24, 1.6),
+        0.5,
+        NEAR_SATURATION,
+    ),
 }
 
 
