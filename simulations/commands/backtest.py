@@ -13,6 +13,7 @@ from simulations.commands.running import (
     deliver,
     now,
     object_of,
+    report_folder,
     seconds_of,
     with_errors,
 )
@@ -85,6 +86,8 @@ def backtest(
     errors = Console(stderr=True)
     criteria = criteria_of(fail_on or [])
     raw = object_of(manifest)
+    name = raw["metadata"]["name"]
+    folder = report_folder(f"backtest-{name}", output, junit)
     known = None if service is None else read_service(service)
     if known is None:
         _check_needless_of_service(criteria)
@@ -120,7 +123,6 @@ def backtest(
             controller=controller,
             progress=tell,
         )
-    name = raw["metadata"]["name"]
     tables = [score_table(result.scores, title=f"Backtest of {name}"), _days(result)]
     deliver(
         f"backtest-{name}",
@@ -131,7 +133,7 @@ def backtest(
         page=lambda failed: _page(result, name, tables, failed, access.url),
         files=_files(result),
         remark="" if result.knows_service else UNKNOWN,
-        output=output,
+        folder=folder,
         junit=junit,
         json=json,
         object=name,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from simulations.commands.running import criteria_of, deliver, now, with_errors
+from simulations.commands.running import criteria_of, deliver, now, report_folder, with_errors
 from simulations.commands.simulate import FailOn, Json, Junit, Output, Scheduler, Seeds, Workers
 
 if TYPE_CHECKING:
@@ -55,17 +55,18 @@ def compare(
     from simulations.report.tables import score_table
     from simulations.scenario.candidates import candidates
     from simulations.sweep.executors import executor_of
-    from simulations.sweep.scenarios import run_scenario
+    from simulations.sweep.scenarios import run_scenarios
 
     errors = Console(stderr=True)
     criteria = criteria_of(fail_on or [])
     names = [name.strip() for name in baselines.split(",") if name.strip()]
     compared = candidates(files, scenario=scenario, baselines=names, now=now())
+    folder = report_folder("compare", output, junit)
     executor = executor_of(workers=workers, scheduler=scheduler)
-    results = []
-    for name, found in compared:
-        with progress(errors, f"simulating {name}") as tell:
-            results.append((name, run_scenario(found, executor, seeds=seeds, progress=tell)))
+    with progress(errors, f"simulating {', '.join(name for name, _ in compared)}") as tell:
+        found = [scenario for _, scenario in compared]
+        ran = run_scenarios(found, executor, seeds=seeds, progress=tell)
+    results = [(name, result) for (name, _), result in zip(compared, ran, strict=True)]
     scores = [_named(name, result) for name, result in results]
     certainty = certainty_table(scores)
     tables = [score_table(scores, title="Comparison"), *([certainty] if certainty else [])]
@@ -77,8 +78,9 @@ def compare(
         tables=tables,
         scores=scores,
         criteria=criteria,
+        judged=scores[: len(files)],
         page=lambda failed: _page(results, scores, tables, failed),
-        output=output,
+        folder=folder,
         junit=junit,
         json=json,
         command="compare",
@@ -99,17 +101,21 @@ def _sensitivity(
 ) -> Table:
     from simulations.report.comparison import sensitivity_table
     from simulations.scenario.read import scenario_of
-    from simulations.sweep.scenarios import run_scenario
+    from simulations.sweep.scenarios import run_scenarios
     from simulations.sweep.sensitivity import VARIANTS, is_stable
 
-    worlds = [[_named(name, result) for name, result in results]]
-    for number, change in enumerate(VARIANTS.values()):
-        worlds.append([])
-        for _, result in results:
-            found = result.scenario
-            other = scenario_of(change(found.model), found.trace, found.folder)
-            worlds[-1].append(run_scenario(other, executor, seeds=seeds).total)
-        tell(number + 1, len(VARIANTS))
+    found = [result.scenario for _, result in results]
+    others = [
+        scenario_of(change(one.model), one.trace, one.folder)
+        for change in VARIANTS.values()
+        for one in found
+    ]
+    ran = run_scenarios(others, executor, seeds=seeds, keep_runs=False, progress=tell)
+    totals = [result.total for result in ran]
+    worlds = [
+        [_named(name, result) for name, result in results],
+        *(totals[begin : begin + len(found)] for begin in range(0, len(totals), len(found))),
+    ]
     stable = [
         by_cost and by_late
         for by_cost, by_late in zip(

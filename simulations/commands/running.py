@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
@@ -52,6 +53,31 @@ def with_errors(command: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
+def report_folder(name: str, output: Path | None, junit: Path | None) -> Path:
+    """Return the folder of a report, made before the work whose result it is for.
+
+    Args:
+        name: Of the report.
+        output: As wanted; ``flyball-reports/NAME`` when None.
+        junit: Where JUnit XML is wanted.
+
+    Raises:
+        SimulationError: Something cannot be written there.
+    """
+    from simulations.errors import SimulationError
+
+    folder = output or Path("flyball-reports") / name
+    for option, place in (("--output", folder), ("--junit", junit and junit.parent)):
+        if place is not None:
+            try:
+                place.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=place):
+                    pass
+            except OSError as error:
+                raise SimulationError(f"{option}: cannot write to {place}: {error}") from error
+    return folder
+
+
 def now() -> float:
     """Return the time, epoch seconds."""
     from autoscaler.runtime.clock import SystemClock
@@ -73,7 +99,7 @@ def deliver(
     scores: Sequence[Score],
     criteria: Sequence[Criterion],
     page: Callable[[list[str]], Page],
-    output: Path | None,
+    folder: Path,
     junit: Path | None,
     json: bool,
     judged: Sequence[Score] | None = None,
@@ -86,12 +112,12 @@ def deliver(
     """Show a result, write its report, and exit as its criteria say.
 
     Args:
-        name: Of the report's folder and the JUnit suite.
+        name: Of the JUnit suite.
         tables: For the console.
         scores: For JSON.
         criteria: No judged score may meet one.
         page: Makes the page, given the sentences of failed criteria.
-        output: Folder; ``flyball-reports/NAME`` when None.
+        folder: See :func:`report_folder`.
         junit: Where to write JUnit XML, if wanted.
         json: Print JSON instead of tables.
         judged: Scores that criteria are about; all when None.
@@ -121,8 +147,6 @@ def deliver(
             typer.echo(text)
         if remark:
             typer.echo(remark, err=True)
-    folder = output or Path("flyball-reports") / name
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.html"
     path.write_text(render(page(failed)), encoding="utf-8")
     for file, content in {"result.json": document, **(files or {})}.items():
@@ -159,9 +183,11 @@ def object_of(path: Path) -> Mapping[str, Any]:
 
     Raises:
         SimulationError: There is none, or there are several.
+        InvalidObject: It is wrong.
     """
     import yaml
 
+    from autoscaler.api.parse import parse_object
     from simulations.errors import SimulationError
 
     try:
@@ -175,4 +201,5 @@ def object_of(path: Path) -> Mapping[str, Any]:
     ]
     if len(found) != 1:
         raise SimulationError(f"{path} holds {len(found)} ScaledObjects, must hold one")
+    parse_object(found[0])
     return found[0]

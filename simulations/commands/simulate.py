@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typing_extensions import override
 
-from simulations.commands.running import criteria_of, deliver, now, with_errors
+from simulations.commands.running import criteria_of, deliver, now, report_folder, with_errors
 
 if TYPE_CHECKING:
     from simulations.report.html import Page
@@ -73,6 +73,7 @@ def run(
     found = read_scenario(scenario, now=now())
     name = found.model.name
     criteria = criteria_of([*found.model.fail_on, *(fail_on or [])])
+    folder = report_folder(name, output, junit)
     with progress(Console(stderr=True), f"simulating {name}") as tell:
         result = run_scenario(
             found, executor_of(workers=workers, scheduler=scheduler), seeds=seeds, progress=tell
@@ -85,7 +86,7 @@ def run(
         criteria=criteria,
         page=lambda failed: _page(result, failed),
         files=_images(result),
-        output=output,
+        folder=folder,
         junit=junit,
         json=json,
         scenario=name,

@@ -12,6 +12,7 @@ from simulations.commands.running import (
     deliver,
     now,
     object_of,
+    report_folder,
     with_errors,
 )
 from simulations.commands.simulate import FailOn, Json, Junit, Output, Scheduler, Workers
@@ -62,6 +63,8 @@ def tune(
 
     criteria = criteria_of(fail_on or [])
     raw = object_of(manifest)
+    name = raw["metadata"]["name"]
+    folder = report_folder(f"tune-{name}", output, junit)
     world = read_scenario(scenario, now=now())
     with progress(Console(stderr=True), f"searching {candidates} candidates") as tell:
         result = tuned(
@@ -76,7 +79,7 @@ def tune(
             keep_group=keep_api_version,
             progress=tell,
         )
-    name, tables = raw["metadata"]["name"], _tables(result)
+    tables = _tables(result)
     deliver(
         f"tune-{name}",
         tables=tables,
@@ -87,7 +90,7 @@ def tune(
         files={"tuned.yaml": result.yaml.encode()},
         text=result.yaml,
         ready="tuned.yaml",
-        output=output,
+        folder=folder,
         junit=junit,
         json=json,
         object=name,

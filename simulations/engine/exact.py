@@ -46,8 +46,8 @@ class TierSpec(msgspec.Struct, frozen=True, kw_only=True):
         signals: What the autoscaler can see.
         recorded: Signals that were recorded and do not depend on the run, by name.
         replicas: Serving at the beginning.
-        upstream: Tier whose served requests arrive here; empty = the load does.
-        fan_out: Requests here per request there.
+        upstream: Tiers whose served requests arrive here, and how many requests here each of one
+            makes; empty = the load does.
     """
 
     name: str
@@ -55,8 +55,7 @@ class TierSpec(msgspec.Struct, frozen=True, kw_only=True):
     autoscaler: Autoscaler
     signals: Sequence[Signal]
     replicas: int
-    upstream: str = ""
-    fan_out: float = 1.0
+    upstream: Mapping[str, float] = {}
     recorded: Mapping[str, Trace] = {}
 
 
@@ -66,7 +65,7 @@ def replay(
     """Run tiers under a load.
 
     Args:
-        tiers: Each after its upstream.
+        tiers: Each after those upstream.
         load: What arrives at tiers without upstream.
         seed: Of start-up delays, failing scrapes and faults.
         progress: Told about once per hundredth.
@@ -86,11 +85,13 @@ def replay(
     told_every = max(1, load.steps // 100)
     for step in range(load.steps):
         for tier in running.values():
-            upstream = running.get(tier.spec.upstream)
-            if upstream is None:
-                arrivals, arrived = expected[step], float(counted[step])
+            if tier.spec.upstream:
+                arrivals = arrived = sum(
+                    running[name].served[step] * requests
+                    for name, requests in tier.spec.upstream.items()
+                )
             else:
-                arrivals = arrived = upstream.served[step] * tier.spec.fan_out
+                arrivals, arrived = expected[step], float(counted[step])
             tier.advance(step, arrivals, arrived)
         if progress is not None and step % told_every == 0:
             progress(step, load.steps)
@@ -100,15 +101,14 @@ def replay(
 
 
 def check_order(tiers: Sequence[TierSpec]) -> None:
-    """Raise SimulationError unless names are unique and every tier comes after its upstream."""
+    """Raise SimulationError unless names are unique and every tier comes after those upstream."""
     seen: set[str] = set()
     for spec in tiers:
         if spec.name in seen:
             raise SimulationError(f"two tiers are called {spec.name}")
-        if spec.upstream and spec.upstream not in seen:
-            raise SimulationError(
-                f"tier {spec.name}: upstream {spec.upstream} is not a tier before it"
-            )
+        for name in spec.upstream:
+            if name not in seen:
+                raise SimulationError(f"tier {spec.name}: upstream {name} is not a tier before it")
         seen.add(spec.name)
 
 

@@ -43,7 +43,8 @@ def fit_delay(seconds: Floats, *, what: str) -> Delay:
     _check(seconds, what)
     median, p95 = np.quantile(seconds, [0.5, 0.95]).tolist()
     quantiles: list[float] = []
-    if len(seconds) >= SHAPE_SAMPLES_MIN:
+    # Nor has a log-normal duration a median of zero.
+    if len(seconds) >= SHAPE_SAMPLES_MIN or median == 0:
         quantiles = np.quantile(seconds, np.linspace(0.0, 1.0, SHAPE_QUANTILES)).tolist()
     return Delay(
         median_seconds=round(median, 3),
@@ -88,7 +89,7 @@ def fit_histogram(bounds: Sequence[float], counts: Sequence[float], *, concurren
     edges, cumulative = np.asarray(bounds, dtype=float), np.asarray(counts, dtype=float)
     inside = np.diff(cumulative, prepend=0.0)
     fits = len(edges) > 1 and len(edges) == len(cumulative) and np.isinf(edges[-1])
-    if not fits or (np.diff(edges) <= 0).any() or (inside < 0).any():
+    if not fits or not (np.diff(edges) > 0).all() or not (inside >= 0).all():
         raise SimulationError(
             "histogram: bounds must ascend to +Inf and cumulative counts must not fall"
         )

@@ -12,8 +12,10 @@ from typing import Annotated
 
 import msgspec
 
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+FINITE_MAX = 1e15
+
+Positive = Annotated[float, msgspec.Meta(gt=0, le=FINITE_MAX)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0, le=FINITE_MAX)]
 Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -35,10 +37,24 @@ class Delay(
     quantiles_seconds: tuple[NotNegative, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.quantiles_seconds:
+            self._check_log_normal()
         quantiles = self.quantiles_seconds
         if len(quantiles) == 1 or any(a > b for a, b in itertools.pairwise(quantiles)):
             raise ValueError(
                 f"quantiles_seconds is {list(quantiles)}, must be at least two ascending durations"
+            )
+
+    def _check_log_normal(self) -> None:
+        if self.p95_seconds < self.median_seconds:
+            raise ValueError(
+                f"p95_seconds is {self.p95_seconds:g}, must be at least median_seconds "
+                f"({self.median_seconds:g})"
+            )
+        if self.median_seconds == 0 < self.p95_seconds:
+            raise ValueError(
+                f"median_seconds is 0 and p95_seconds {self.p95_seconds:g}: no log-normal duration "
+                "has such a median; give quantiles_seconds"
             )
 
     def times(self, factor: float) -> Delay:
@@ -163,6 +179,10 @@ class Nodes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     provisioning: Delay
     idle_seconds: NotNegative = 600.0
 
+    def __post_init__(self) -> None:
+        if self.initial > self.maximum:
+            raise ValueError(f"initial is {self.initial}, must be at most maximum ({self.maximum})")
+
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What goes wrong; nothing by default.
@@ -176,6 +196,15 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     crashes_per_pod_hour: NotNegative = 0.0
     metric_outages: tuple[tuple[float, float], ...] = ()
     scale_outages: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("metric_outages", "scale_outages"):
+            for begin, end in getattr(self, name):
+                if not 0 <= begin < end:
+                    raise ValueError(
+                        f"{name} has [{begin:g}, {end:g}], must be [from, to] in seconds after the "
+                        "start"
+                    )
 
 
 class Prices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

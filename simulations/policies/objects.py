@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -82,7 +83,8 @@ def subject_of_object(
     """Return a ScaledObject as it would be scaled.
 
     A flyball.dev object decides at every polling interval. A keda.sh object does as KEDA and its
-    HPA do (15 s, at zero the polling interval) unless ``controller`` is ``flyball``.
+    HPA do (15 s, at zero the polling interval rounded up to a sync) unless ``controller`` is
+    ``flyball``.
 
     Args:
         raw: A manifest's document.
@@ -120,7 +122,8 @@ def subject_of_object(
     _check_all_used(triggers, [(str(item.index), item.name) for item in metrics])
     polling = obj.polling_interval_seconds
     if obj.is_keda and controller != "flyball":
-        wake = polling if polling % HPA_SYNC_PERIOD_SECONDS == 0 else None
+        # KEDA looks on its own time; here, at the first sync of the HPA after it would have.
+        wake = math.ceil(polling / HPA_SYNC_PERIOD_SECONDS) * HPA_SYNC_PERIOD_SECONDS
         return Subject(
             policy=policy,
             watched=tuple(watched),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+
+from simulations.plant.parameters import Count, Positive
 
 TARGET_RATIO: Final = 0.7
 """Utilisation that baselines aim at: the HPA walkthrough's order of magnitude, and what
 ``container-concurrency-target-percentage`` of Knative's ``config-autoscaler`` is by default."""
 
 
-class ServiceFacts(msgspec.Struct, frozen=True, kw_only=True):
+class ServiceFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A service as its operator knows it.
 
     Attributes:
@@ -22,11 +24,15 @@ class ServiceFacts(msgspec.Struct, frozen=True, kw_only=True):
         target_ratio: Utilisation to aim at, 0..1.
     """
 
-    requests_per_second: float
-    concurrency: int
-    minimum: int = 1
-    maximum: int = 100
-    target_ratio: float = TARGET_RATIO
+    requests_per_second: Positive
+    concurrency: Count
+    minimum: Annotated[int, msgspec.Meta(ge=0)] = 1
+    maximum: Count = 100
+    target_ratio: Annotated[float, msgspec.Meta(gt=0, le=1)] = TARGET_RATIO
+
+    def __post_init__(self) -> None:
+        if self.minimum > self.maximum:
+            raise ValueError(f"minimum is {self.minimum}, must be at most maximum ({self.maximum})")
 
     @property
     def target_rate(self) -> float:

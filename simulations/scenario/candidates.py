@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from msgspec.structs import replace
 
 from simulations.errors import SimulationError
@@ -46,25 +47,50 @@ def candidates(
         trace = build_trace(workload_of(model.workload), scenario.parent, now=now)
         world = model, trace, scenario.parent
     found: list[tuple[str, Scenario]] = []
-    for path in files:
+    names = _unique(files)
+    for name, path in zip(names, files, strict=True):
         raw = read_yaml(path)
         if not isinstance(raw, Mapping):
             raise SimulationError(f"{path} holds neither a scenario nor a {OBJECT_KIND}")
         if raw.get("kind") != OBJECT_KIND:
-            found.append((path.stem, read_scenario(path, now=now)))
+            found.append((name, read_scenario(path, now=now)))
             continue
         if world is None:
             raise SimulationError(f"{path} is a {OBJECT_KIND}: say in which world with --scenario")
         model, trace, folder = world
         made = scenario_of(with_object(model, raw), trace, folder)
-        found.append((path.stem, checked(made)))
+        found.append((name, checked(made)))
     for name in baselines:
         if world is None:
             raise SimulationError("baselines need a world: say which with --scenario")
         model, trace, folder = world
         made = scenario_of(with_baseline(model, name, folder), trace, folder)
         found.append((name, checked(made)))
+    _check_alike(found)
     return found
+
+
+def _unique(files: Sequence[Path]) -> list[str]:
+    """Return names for files: without folder and ending where that is enough."""
+    stems = [path.stem for path in files]
+    return [
+        stem if stems.count(stem) == 1 else str(path)
+        for stem, path in zip(stems, files, strict=True)
+    ]
+
+
+def _check_alike(found: Sequence[tuple[str, Scenario]]) -> None:
+    """Raise SimulationError unless all have the same workload."""
+    for name, other in found[1:]:
+        first_name, first = found[0]
+        one, two = first.trace, other.trace
+        is_same = (one.start_at, one.step_seconds) == (two.start_at, two.step_seconds)
+        if not is_same or not np.array_equal(one.values, two.values, equal_nan=True):
+            raise SimulationError(
+                f"{name} has another workload than {first_name}; only policies under the same load "
+                "can be ranked",
+                field="workload",
+            )
 
 
 def with_object(model: ScenarioModel, raw: Mapping[str, Any]) -> ScenarioModel:
@@ -90,8 +116,10 @@ def triggers_of(
         manifest: The object.
         model: Of the tier.
     """
-    spec = manifest.get("spec", {}) if isinstance(manifest, Mapping) else {}
-    written = spec.get("triggers", [])
+    spec = manifest.get("spec") if isinstance(manifest, Mapping) else None
+    triggers = spec.get("triggers") if isinstance(spec, Mapping) else None
+    # What is wrong with the object is said where it is read.
+    written = [one for one in triggers or () if isinstance(one, Mapping)]
     keys = {str(index) for index, _ in enumerate(written)}
     keys |= {trigger.get("name", "") for trigger in written}
     known = {**model.further_triggers, **model.triggers}

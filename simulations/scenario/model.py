@@ -5,7 +5,7 @@ Names are those of the plant's parameters, durations in seconds, as everywhere i
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -23,6 +23,9 @@ from simulations.plant.parameters import (
     Waiting,
 )
 from simulations.policies.objects import TriggerModel
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[\w][\w .,:()+-]*$")]
+"""Files are called by it."""
 
 
 class AutoscalerModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,18 +56,19 @@ class TierModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     Attributes:
         replicas: Serving at the beginning.
-        upstream: Tier whose requests come here; empty = the workload does.
-        fan_out: Requests here per request there.
+        upstream: Tier whose requests come here, or several, each with the requests here per request
+            there; empty = the workload does.
+        fan_out: Requests here per request of the only upstream, or of the workload.
     """
 
-    name: str
+    name: Name
     service: Service
     start_up: StartUp
     waiting: Waiting
     signals: tuple[Signal, ...]
     autoscaler: AutoscalerModel
     replicas: int = 1
-    upstream: str = ""
+    upstream: str | dict[str, Positive] = ""
     fan_out: Positive = 1.0
     termination: Termination = Termination()
     nodes: Nodes | None = None
@@ -83,7 +87,7 @@ class ScenarioModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         fail_on: Criteria a run must not meet, such as ``slo_violation>0.5%``.
     """
 
-    name: str
+    name: Name
     workload: dict[str, Any]
     tiers: tuple[TierModel, ...]
     description: str = ""

@@ -79,8 +79,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
                     autoscaler=autoscaler,
                     signals=signals_of(tier),
                     replicas=tier.replicas,
-                    upstream=tier.upstream,
-                    fan_out=tier.fan_out,
+                    upstream=_upstream(tier),
                 )
             )
         return specs
@@ -125,6 +124,7 @@ def scenario_of(model: ScenarioModel, trace: Trace, folder: Path) -> Scenario:
     """
     if not model.tiers:
         raise SimulationError(f"scenario {model.name} has no tiers", field="tiers")
+    _check(model)
     subjects: dict[str, Subject] = {}
     for tier in model.tiers:
         try:
@@ -182,6 +182,45 @@ def plant_of(tier: TierModel) -> Plant:
     )
 
 
+def _upstream(tier: TierModel) -> dict[str, float]:
+    if isinstance(tier.upstream, str):
+        return {tier.upstream: tier.fan_out} if tier.upstream else {}
+    return tier.upstream
+
+
+def _check(model: ScenarioModel) -> None:
+    """Raise SimulationError where fields are each all right but do not go together."""
+    milliseconds = model.step_seconds * 1000
+    if round(milliseconds) != milliseconds:
+        raise SimulationError(
+            f"step_seconds is {model.step_seconds:g}, must be whole milliseconds",
+            field="step_seconds",
+        )
+    standard = {signal.name: signal for signal in standard_signals()}
+    for tier in model.tiers:
+        field = f"tiers[{tier.name}]"
+        if not isinstance(tier.upstream, str) and tier.fan_out != 1:
+            raise SimulationError(
+                f"{field}: fan_out is {tier.fan_out:g}; with several upstream tiers each has its "
+                "own, such as upstream: {web: 1, api: 2.5}",
+                field=f"{field}.fan_out",
+            )
+        seen: set[str] = set()
+        for signal in tier.signals:
+            why = ""
+            if signal.name in seen:
+                why = "there is one of that name already"
+            elif tier.autoscaler.baseline is not None:
+                kind = standard.get(signal.name, signal).kind
+                why = f"baselines take it for one of {kind.value}" if kind != signal.kind else ""
+            if why:
+                raise SimulationError(
+                    f"{field}: signal {signal.name} ({signal.kind.value}): {why}",
+                    field=f"{field}.signals",
+                )
+            seen.add(signal.name)
+
+
 def signals_of(tier: TierModel) -> Sequence[Signal]:
     """Return what a tier's autoscaler sees; baselines see the standard signals."""
     if tier.autoscaler.baseline is None:
@@ -226,7 +265,7 @@ def _baseline(tier: TierModel, load: Load) -> Autoscaler:
     model, plant = tier.autoscaler, plant_of(tier)
     facts = _facts(tier)
     if model.baseline == STATIC:
-        return OneLane(Static(int(_option(model, "replicas", tier.replicas))))
+        return OneLane(Static(_replicas(model, tier.replicas)))
     if model.baseline == ORACLE:
         table = LatenessTable(plant.service, plant.waiting, step_seconds=load.step_seconds)
         horizon = quantile_seconds(plant.start_up, 0.95)
@@ -241,7 +280,9 @@ def _baseline(tier: TierModel, load: Load) -> Autoscaler:
 
 
 def _facts(tier: TierModel) -> ServiceFacts:
-    options = {key: value for key, value in tier.autoscaler.options.items() if key != "replicas"}
+    options = dict(tier.autoscaler.options)
+    if tier.autoscaler.baseline == STATIC:
+        options.pop("replicas", None)
     try:
         return msgspec.convert(
             {
@@ -255,13 +296,13 @@ def _facts(tier: TierModel) -> ServiceFacts:
         raise SimulationError(f"options: {error}", field="options") from error
 
 
-def _option(model: AutoscalerModel, name: str, default: float) -> float:
-    value = model.options.get(name, default)
-    if not isinstance(value, int | float) or value < 0:
+def _replicas(model: AutoscalerModel, default: int) -> int:
+    value = model.options.get("replicas", default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise SimulationError(
-            f"options.{name} is {value!r}, must be a number >= 0", field="options"
+            f"options.replicas is {value!r}, must be a whole number >= 0", field="options"
         )
-    return float(value)
+    return value
 
 
 def _with_field(message: str) -> str:

@@ -92,6 +92,14 @@ def parse_criterion(text: str) -> Criterion:
     limit = _number(text, form["number"]) / (100 if percent else 1)
     if field in SHARES and not 0 <= limit <= 1:
         raise _refused(text, "a share is between 0 and 1; write 0.5% or 0.005", SHARES)
+    highest = 1.0 if field in SHARES else math.inf
+    if not {
+        ">": limit < highest,
+        ">=": limit <= highest,
+        "<": limit > 0,
+        "<=": limit >= 0,
+    }[form["operator"]]:
+        raise _refused(text, f"{field} can never be that", ())
     return Criterion(text=text.strip(), field=field, operator=form["operator"], limit=limit)
 
 

@@ -7,17 +7,20 @@ wherever they were computed; only the time they take differs.
 from __future__ import annotations
 
 import multiprocessing
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Final, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 from simulations.errors import SimulationError
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
+CONNECT_SECONDS: Final = 10
 NEEDS_DASK: Final = "a Dask cluster needs the extra dask: pip install 'flyball[dask]'"
 
 
@@ -78,7 +81,9 @@ class DaskCluster:
         except ImportError as error:
             raise SimulationError(NEEDS_DASK) from error
         try:
-            self._client = Client(address, timeout="10s", set_as_default=False)
+            # A client that finds nobody takes long to give up, and longer to go.
+            socket.create_connection(_host_and_port(address), CONNECT_SECONDS).close()
+            self._client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise SimulationError(
                 f"no Dask scheduler answers at {address} (expected tcp://HOST:PORT): {error}",
@@ -99,6 +104,14 @@ class DaskCluster:
     def close(self) -> None:
         """Let go of the scheduler."""
         self._client.close()
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    """Return where an address leads; without a scheme Dask takes it for one of TCP."""
+    parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    if not parts.hostname or not parts.port:
+        raise ValueError("no host and port")
+    return parts.hostname, parts.port
 
 
 @contextmanager

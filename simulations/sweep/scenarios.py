@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import msgspec
@@ -63,6 +64,47 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return total_score(self.scenario.model.name, list(self.scores.values()))
 
 
+def run_scenarios(
+    scenarios: Sequence[Scenario],
+    executor: Executor,
+    *,
+    seeds: int | None = None,
+    keep_runs: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Result]:
+    """Run scenarios with all their seeds, as one sweep.
+
+    Args:
+        scenarios: What to run.
+        executor: Where.
+        seeds: How many; each scenario's own when None.
+        keep_runs: Return the histories of the first seed.
+        progress: Told after each run.
+    """
+    counts = [seeds or scenario.model.seeds for scenario in scenarios]
+    parts = [
+        Part(
+            model=scenario.model,
+            trace=scenario.trace,
+            folder=str(scenario.folder),
+            seed=seed,
+            keep_run=keep_runs and seed == 0,
+        )
+        for scenario, count in zip(scenarios, counts, strict=True)
+        for seed in range(count)
+    ]
+    outcomes: list[Outcome] = []
+    for outcome in executor.map(run_part, parts):
+        outcomes.append(outcome)
+        if progress is not None:
+            progress(len(outcomes), len(parts))
+    ends = list(accumulate(counts, initial=0))
+    return [
+        _result(scenario, outcomes[begin:end])
+        for scenario, begin, end in zip(scenarios, ends, ends[1:], strict=False)
+    ]
+
+
 def run_scenario(
     scenario: Scenario,
     executor: Executor,
@@ -70,30 +112,11 @@ def run_scenario(
     seeds: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
-    """Run a scenario with all its seeds.
+    """Run one scenario; see :func:`run_scenarios`."""
+    return run_scenarios([scenario], executor, seeds=seeds, progress=progress)[0]
 
-    Args:
-        scenario: What to run.
-        executor: Where.
-        seeds: How many; the scenario's when None.
-        progress: Told after each run.
-    """
-    count = seeds or scenario.model.seeds
-    parts = [
-        Part(
-            model=scenario.model,
-            trace=scenario.trace,
-            folder=str(scenario.folder),
-            seed=seed,
-            keep_run=seed == 0,
-        )
-        for seed in range(count)
-    ]
-    outcomes: list[Outcome] = []
-    for outcome in executor.map(run_part, parts):
-        outcomes.append(outcome)
-        if progress is not None:
-            progress(len(outcomes), count)
+
+def _result(scenario: Scenario, outcomes: Sequence[Outcome]) -> Result:
     by_seed = {name: [outcome.scores[name] for outcome in outcomes] for name in outcomes[0].scores}
     return Result(
         scenario=scenario,

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from simulations.plant.parameters import Delay, StartUp
 from simulations.scenario.model import ScenarioModel, TierModel
+from simulations.scenario.read import signals_of
 
 SLOWER, FASTER = 1.15, 0.85
 
@@ -46,7 +47,9 @@ def _service(factor: float) -> Callable[[TierModel], TierModel]:
 
 
 def _late_metrics(tier: TierModel) -> TierModel:
-    signals = tuple(replace(signal, lag_seconds=2 * signal.lag_seconds) for signal in tier.signals)
+    signals = tuple(
+        replace(signal, lag_seconds=2 * signal.lag_seconds) for signal in signals_of(tier)
+    )
     return replace(tier, signals=signals)
 
 

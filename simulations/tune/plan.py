@@ -140,8 +140,9 @@ def _worlds(scenario: Scenario, search_ratio: float, seeds: int) -> tuple[World,
     """Return the days to search on and those to test on, with other seeds."""
     tier = scenario.model.tiers[tested_tier(scenario.model)]
     if tier.upstream:
+        names = ", ".join([tier.upstream] if isinstance(tier.upstream, str) else tier.upstream)
         raise SimulationError(
-            f"tier {tier.name} gets its load from {tier.upstream}; tune needs a tier that gets the "
+            f"tier {tier.name} gets its load from {names}; tune needs a tier that gets the "
             "workload itself",
             field="tiers",
         )

@@ -107,6 +107,49 @@ def test_wrong_criteria_are_refused_before_anything_runs(scenario, tmp_path):
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.parametrize("option", ["--output", "--junit"])
+def test_what_cannot_be_written_is_said_before_anything_runs(scenario, tmp_path, option):
+    """Exit status 2 and a sentence: 1 is for criteria."""
+    (tmp_path / "file").write_text("")
+    options = {"-o": tmp_path / "r", "--junit": tmp_path / "j.xml"}
+    options["-o" if option == "--output" else option] = tmp_path / "file" / "x" / "y"
+    found = flyball("simulate", scenario, *(part for pair in options.items() for part in pair))
+    assert found.exit_code == 2
+    assert f"{option}: cannot write to" in found.output
+
+
+def test_folders_of_what_is_written_are_made(scenario, tmp_path):
+    """A JUnit file may lie in a folder that is not there yet."""
+    junit = tmp_path / "new" / "j.xml"
+    options = ("-o", tmp_path / "r", "--junit", junit, "--fail-on", "dropped>1e9")
+    assert flyball("simulate", scenario, *options).exit_code == 0
+    assert junit.exists()
+
+
+def test_baselines_beside_the_files_are_not_judged(scenario, tmp_path):
+    """What the build is about are the files; a bad baseline only shows how good they are."""
+    options = ("-o", tmp_path / "r", "--baselines", "static", "--no-sensitivity")
+    found = flyball(
+        "compare", scenario, "--scenario", scenario, *options, "--fail-on", "mean_replicas<20"
+    )
+    assert found.exit_code == 0, found.output
+
+
+@pytest.mark.parametrize("spec", ["foo", None])
+def test_an_object_without_a_spec_is_refused_in_a_sentence(scenario, tmp_path, spec):
+    """Every command that takes one says what is missing."""
+    path = tmp_path / "object.yaml"
+    document = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "a"}}
+    path.write_text(json.dumps(document | ({"spec": spec} if spec else {})))
+    for command in (
+        ("tune", "-f", path, "--scenario", scenario),
+        ("compare", path, "--scenario", scenario),
+    ):
+        found = flyball(*command, "-o", tmp_path / "r")
+        assert found.exit_code == 2, found.output
+        assert "spec" in found.output
+
+
 def test_a_comparison_shows_frontier_ranking_and_other_worlds(scenario, tmp_path):
     """Every policy is in the tables; of a single hour no certainty is claimed."""
     found = flyball(

@@ -73,6 +73,10 @@ def test_failures_say_what_was_found():
         ("cost>120%", "cost is no share; write it without %"),
         ("slo_violation>5", "a share is between 0 and 1; write 0.5% or 0.005"),
         ("worst_5m>120%", "a share is between 0 and 1"),
+        ("slo_violation>1", "slo_violation can never be that"),
+        ("slo_violation>100%", "slo_violation can never be that"),
+        ("cost<0", "cost can never be that"),
+        ("late<=-1", "late can never be that"),
     ],
 )
 def test_what_is_no_criterion_is_refused(text, said):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import msgspec
@@ -12,8 +13,9 @@ import yaml
 from simulations.engine.exact import replay
 from simulations.errors import SimulationError
 from simulations.scenario.candidates import candidates
-from simulations.scenario.read import read_scenario
+from simulations.scenario.read import read_scenario, scenario_of
 from simulations.score.score import score
+from simulations.sweep.sensitivity import VARIANTS
 
 SHIPPED = sorted(Path("simulations/scenarios").glob("*.yaml"))
 SCENARIOS = [path for path in SHIPPED if not path.name.startswith("web") or path.stem == "web-day"]
@@ -22,6 +24,11 @@ SCENARIOS = [path for path in SHIPPED if not path.name.startswith("web") or path
 def shipped(name: str) -> dict:
     """Return a shipped scenario as written."""
     return yaml.safe_load(Path(f"simulations/scenarios/{name}.yaml").read_text())
+
+
+def scaled_by(raw: dict, **autoscaler) -> None:
+    """Let something else scale the only tier."""
+    raw["tiers"][0]["autoscaler"] = autoscaler
 
 
 def refusal(tmp_path, raw) -> str:
@@ -58,6 +65,22 @@ def test_tiers_serve_one_after_the_other():
     assert (frontend.pods <= 8 * frontend.nodes).all()
 
 
+def test_a_tier_may_stand_behind_several(tmp_path):
+    """What each of them serves arrives, times the requests that each of it makes."""
+    raw = shipped("shop-tiers")
+    raw["tiers"][2].update(upstream={"frontend": 0.5, "api": 3})
+    del raw["tiers"][2]["fan_out"]
+    path = tmp_path / "graph.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    scenario = read_scenario(path, now=0.0)
+    load = scenario.load(0)
+
+    runs = replay(scenario.tiers(load), load, seed=0)
+
+    expected = 0.5 * runs["frontend"].served + 3 * runs["api"].served
+    assert np.array_equal(runs["readers"].arrivals, expected)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -74,6 +97,67 @@ def test_tiers_serve_one_after_the_other():
         (lambda raw: raw.update(workload={"trace": "worldcup"}), ("worldcup98",)),
         (lambda raw: raw.update(score_from_seconds=1e9), ("score_from_seconds", "lasts")),
         (lambda raw: raw.update(step_seconds=7.0), ("15 s", "7 s")),
+        (lambda raw: raw.update(step_seconds=0.0004), ("step_seconds", "0.0004", "millisecond")),
+        (lambda raw: raw.update(name="../../elsewhere"), ("name",)),
+        (lambda raw: raw["tiers"][0].update(name="a/b"), ("tiers[0].name",)),
+        (lambda raw: raw["tiers"][0]["service"].update(mean_seconds=math.inf), ("mean_seconds",)),
+        (
+            lambda raw: raw["tiers"][0]["start_up"].update(
+                container={"median_seconds": 0, "p95_seconds": 4}
+            ),
+            ("median_seconds is 0", "quantiles_seconds"),
+        ),
+        (
+            lambda raw: raw["tiers"][0]["start_up"].update(
+                container={"median_seconds": 9, "p95_seconds": 4}
+            ),
+            ("p95_seconds is 4", "median_seconds (9)"),
+        ),
+        (
+            lambda raw: raw["tiers"][0].update(faults={"metric_outages": [[100, 50]]}),
+            ("metric_outages has [100, 50]", "[from, to]"),
+        ),
+        (
+            lambda raw: raw["tiers"][0].update(
+                nodes={
+                    "pods_per_node": 2,
+                    "initial": 5,
+                    "maximum": 2,
+                    "provisioning": {"median_seconds": 1, "p95_seconds": 1},
+                }
+            ),
+            ("initial is 5", "maximum (2)"),
+        ),
+        (
+            lambda raw: raw["tiers"][0]["signals"].append(raw["tiers"][0]["signals"][0]),
+            ("tiers[web]", "signal rate", "already"),
+        ),
+        (
+            lambda raw: raw["tiers"][0].update(upstream={"nobody": 2}, fan_out=3),
+            ("fan_out is 3", "upstream: {"),
+        ),
+        *(
+            (lambda raw, given=given: scaled_by(raw, **given), words)
+            for given, words in (
+                ({"baseline": "static", "options": {"foo": 1}}, ("options", "foo")),
+                ({"baseline": "static", "options": {"replicas": 2.7}}, ("2.7", "whole number")),
+                ({"baseline": "kpa", "options": {"replicas": 1}}, ("options", "replicas")),
+                ({"baseline": "kpa", "options": {"target_ratio": 0}}, ("target_ratio", "> 0")),
+                (
+                    {"baseline": "hpa", "options": {"minimum": 50, "maximum": 2}},
+                    ("minimum is 50", "maximum (2)"),
+                ),
+            )
+        ),
+        (
+            lambda raw: (
+                scaled_by(raw, baseline="hpa"),
+                raw["tiers"][0]["signals"].append(
+                    {"name": "cpu", "kind": "queue_length", "lag_seconds": 5}
+                ),
+            ),
+            ("signal cpu (queue_length)", "utilization"),
+        ),
     ],
 )
 def test_what_cannot_be_simulated_is_refused_by_field(tmp_path, change, words):
@@ -98,6 +182,39 @@ def test_an_object_takes_the_place_of_the_one_in_the_world(tmp_path):
     assert set(with_object.subjects) == {"web"}
     assert {item.signal for item in with_object.subjects["web"].watched} == {"rate-now", "waiting"}
     assert with_kpa.model.tiers[0].autoscaler.options["maximum"] == 100
+
+
+def test_only_policies_under_the_same_load_are_ranked(tmp_path):
+    """Two scenarios with different workloads are no comparison; files of one name keep apart."""
+    raw = shipped("web-day")
+    for folder in ("a", "b", "c"):
+        (tmp_path / folder).mkdir()
+        if folder == "c":
+            raw["workload"]["peak_per_second"] = 700
+        (tmp_path / folder / "x.yaml").write_text(yaml.safe_dump(raw))
+    first, same, other = (tmp_path / folder / "x.yaml" for folder in ("a", "b", "c"))
+
+    names = [name for name, _ in candidates([first, same], scenario=None, baselines=[], now=0.0)]
+
+    assert names == [str(first), str(same)]
+    with pytest.raises(SimulationError, match="same load"):
+        candidates([first, other], scenario=None, baselines=[], now=0.0)
+
+
+def test_metrics_twice_as_late_are_so_for_baselines(tmp_path):
+    """Theirs are the standard signals, which the scenario does not write down."""
+    raw = shipped("web-day")
+    scaled_by(raw, baseline="keda-rate")
+    path = tmp_path / "scenario.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    scenario = read_scenario(path, now=0.0)
+    before = {one.name: one.lag_seconds for one in scenario.tiers(scenario.load(0))[0].signals}
+
+    doubled = scenario_of(VARIANTS["lag x2"](scenario.model), scenario.trace, scenario.folder)
+
+    after = {one.name: one.lag_seconds for one in doubled.tiers(doubled.load(0))[0].signals}
+    assert after == {name: 2 * seconds for name, seconds in before.items()}
+    assert any(after.values())
 
 
 def test_an_object_without_a_world_is_refused():
