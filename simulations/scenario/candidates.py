@@ -71,11 +71,13 @@ def candidates(
 
 
 def _unique(files: Sequence[Path]) -> list[str]:
-    """Return names for files: without folder and ending where that is enough."""
-    stems = [path.stem for path in files]
+    """Return short names for files: with the folder, or a number, only where they need it."""
+    names = [path.stem for path in files]
+    if len(set(names)) < len(names):
+        names = [f"{path.absolute().parent.name}/{path.stem}" for path in files]
     return [
-        stem if stems.count(stem) == 1 else str(path)
-        for stem, path in zip(stems, files, strict=True)
+        name if names.count(name) == 1 else f"{name} ({names[: number + 1].count(name)})"
+        for number, name in enumerate(names)
     ]
 
 

@@ -196,7 +196,9 @@ def test_only_policies_under_the_same_load_are_ranked(tmp_path):
 
     names = [name for name, _ in candidates([first, same], scenario=None, baselines=[], now=0.0)]
 
-    assert names == [str(first), str(same)]
+    assert names == ["a/x", "b/x"]
+    twice = candidates([first, first], scenario=None, baselines=[], now=0.0)
+    assert [name for name, _ in twice] == [f"a/x ({number})" for number in (1, 2)]
     with pytest.raises(SimulationError, match="same load"):
         candidates([first, other], scenario=None, baselines=[], now=0.0)
 
