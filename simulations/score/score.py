@@ -215,7 +215,7 @@ def score(run: Run, *, from_step: int = 0, name: str = "", table: Lateness | Non
         changes=len(changes),
         created=int(run.created[scored].sum()),
         decisions=run.decisions,
-        worst_ratio=_worst(late, requests, run.step_seconds),
+        worst_ratio=worst_ratio(late, requests, run.step_seconds),
         wait_p95_seconds=p95,
         wait_p99_seconds=p99,
         elasticity=elasticity(run, table, from_step=from_step),
@@ -286,7 +286,14 @@ def _percent(values: Floats | NDArray[np.bool_]) -> float:
     return 100 * float(values.mean()) if len(values) else 0.0
 
 
-def _worst(late: Floats, requests: Floats, step_seconds: float) -> float:
+def worst_ratio(late: Floats, requests: Floats, step_seconds: float) -> float:
+    """Return the highest share of late requests of the five-minute intervals since the start.
+
+    Args:
+        late: Requests per step.
+        requests: Requests per step.
+        step_seconds: Length of a step.
+    """
     width = max(1, round(WORST_SECONDS / step_seconds))
     edges = np.arange(0, len(late), width)
     sums = np.add.reduceat(requests, edges)

@@ -13,6 +13,7 @@ from simulations.engine.run import Run
 from simulations.scenario.model import ScenarioModel
 from simulations.scenario.read import Scenario, scenario_of
 from simulations.score.score import Score, mean_score, score
+from simulations.score.together import total_score, visits_of
 from simulations.sweep.executors import Executor
 from simulations.workload.trace import Trace
 
@@ -40,6 +41,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     seed: int
     scores: dict[str, Score]
+    total: Score
     runs: dict[str, Run] = {}
 
 
@@ -49,19 +51,16 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         scenario: That was run.
         scores: Mean over the seeds, by tier.
+        total: Of all tiers as one application.
         by_seed: Scores of each seed, by tier.
         runs: Histories of the first seed, by tier.
     """
 
     scenario: Scenario
     scores: dict[str, Score]
+    total: Score
     by_seed: dict[str, list[Score]]
     runs: dict[str, Run]
-
-    @property
-    def total(self) -> Score:
-        """The scores of all tiers as one: costs add up, the worst tier's users count."""
-        return total_score(self.scenario.model.name, list(self.scores.values()))
 
 
 def run_scenarios(
@@ -121,6 +120,7 @@ def _result(scenario: Scenario, outcomes: Sequence[Outcome]) -> Result:
     return Result(
         scenario=scenario,
         scores={name: mean_score(scores) for name, scores in by_seed.items()},
+        total=mean_score([outcome.total for outcome in outcomes]),
         by_seed=by_seed,
         runs=outcomes[0].runs,
     )
@@ -130,30 +130,14 @@ def run_part(part: Part) -> Outcome:
     """Run one seed."""
     scenario = scenario_of(part.model, part.trace, Path(part.folder))
     load = scenario.load(part.seed)
-    runs = replay(scenario.tiers(load), load, seed=part.seed)
+    tiers = scenario.tiers(load)
+    runs = replay(tiers, load, seed=part.seed)
     from_step = scenario.score_from_step
+    scores = {name: score(run, from_step=from_step) for name, run in runs.items()}
+    visits = visits_of({tier.name: tier.upstream for tier in tiers})
     return Outcome(
         seed=part.seed,
-        scores={name: score(run, from_step=from_step) for name, run in runs.items()},
+        scores=scores,
+        total=total_score(part.model.name, scores, runs, visits),
         runs=runs if part.keep_run else {},
-    )
-
-
-def total_score(name: str, scores: Sequence[Score]) -> Score:
-    """Return several tiers as one: costs add up; requests and waits are those of the worst tier."""
-    if len(scores) == 1:
-        return msgspec.structs.replace(scores[0], name=name)
-    worst = max(scores, key=lambda item: item.violation_ratio)
-    return msgspec.structs.replace(
-        worst,
-        name=name,
-        replica_hours=sum(item.replica_hours for item in scores),
-        node_hours=sum(item.node_hours for item in scores),
-        cost=sum(item.cost for item in scores),
-        mean_replicas=sum(item.mean_replicas for item in scores),
-        peak_replicas=sum(item.peak_replicas for item in scores),
-        changes=sum(item.changes for item in scores),
-        created=sum(item.created for item in scores),
-        decisions=sum(item.decisions for item in scores),
-        days=(),
     )
