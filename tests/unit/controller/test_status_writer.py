@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,7 +13,15 @@ import pytest
 
 from autoscaler.controller.status_writer import StatusWriter
 from autoscaler.core.model import Condition
-from autoscaler.errors import Invalid, NotFound, Unreachable
+from autoscaler.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    KubeError,
+    NotFound,
+    TooManyRequests,
+    Unreachable,
+)
 from autoscaler.kube.codec import CustomObject, ObjectMeta
 from autoscaler.kube.resources import SCALED_OBJECTS
 from autoscaler.kube.store import Store
@@ -23,11 +31,13 @@ pytestmark = pytest.mark.looptime
 
 
 class Api:
-    """Keeps the statuses written to it; fails as told."""
+    """Keeps the statuses written to it; fails as told, at the next writes or for some objects."""
 
     def __init__(self, store: Store[CustomObject]) -> None:
         self.store = store
         self.failures: list[Exception] = []
+        self.refused: dict[str, KubeError] = {}
+        self.refusals: list[tuple[float, str]] = []
         self.writes: list[tuple[str, dict[str, Any]]] = []
         self.running = 0
 
@@ -41,6 +51,9 @@ class Api:
         if self.failures:
             raise self.failures.pop(0)
         name = path.split("/")[-2]
+        if name in self.refused:
+            self.refusals.append((asyncio.get_running_loop().time(), name))
+            raise self.refused[name]
         status = msgspec.json.decode(body or b"")["status"]
         self.writes.append((name, status))
         known = self.store.get(f"shop/{name}")
@@ -51,11 +64,10 @@ class Api:
 
 
 class Desk:
-    """A writer over an API with the objects ``a`` and ``b``."""
+    """A writer over an API with some objects."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str] = ("a", "b")) -> None:
         self.store: Store[CustomObject] = Store()
-        names = ("a", "b")
         self.store.replace({f"shop/{name}": item(name) for name in names}, "1")
         self.api = Api(self.store)
         self.writer = StatusWriter(
@@ -149,14 +161,108 @@ async def test_status_is_right_within_seconds_after_a_long_outage() -> None:
     assert desk.counts == [("a", 1)]
 
 
-async def test_hopeless_writes_are_dropped() -> None:
-    """A deleted object, or a status the API refuses, is not tried again."""
+async def test_writes_to_objects_that_are_gone_are_dropped() -> None:
+    """A deleted object is not tried again."""
     desk = Desk()
-    desk.api.failures = [NotFound("gone", status=404), Invalid("no", status=422)]
+    desk.api.failures = [NotFound("gone", status=404)]
     async with desk.running() as writer:
         writer.put("shop/a", want(1), ())
-        writer.put("shop/b", want(2), ())
         writer.put("shop/unknown", want(3), ())
+        await asyncio.sleep(100)
+    assert desk.api.writes == []
+
+
+REFUSALS = (
+    Forbidden("no right", status=403),
+    Invalid("a policy denied the request", status=422),
+    Unreachable("failed calling webhook", status=500),
+    Conflict("somebody else wrote", status=409),
+)
+
+
+@pytest.mark.parametrize("error", REFUSALS, ids=lambda error: str(error.status))
+async def test_refused_objects_do_not_delay_others(error: KubeError) -> None:
+    """Whatever concerns one object only lets all others' statuses through at once."""
+    bad = [f"bad{number}" for number in range(30)]
+    desk = Desk([*bad, "good"])
+    desk.api.refused = dict.fromkeys(bad, error)
+    async with desk.running() as writer:
+        for name in bad:
+            writer.put(f"shop/{name}", want(1), ())
+        await asyncio.sleep(20)
+        for count in range(10):
+            writer.put("shop/good", want(count), ())
+            await asyncio.sleep(0.25)
+            assert desk.counts[-1] == ("good", count)
+
+
+async def test_many_refused_objects_ask_rarely_and_are_all_right_soon() -> None:
+    """A right that is missing for all costs a few requests per second; given, all are written."""
+    names = [f"n{number}" for number in range(300)]
+    desk = Desk(names)
+    desk.api.refused = dict.fromkeys(names, Forbidden("no right", status=403))
+    loop = asyncio.get_running_loop()
+    async with desk.running() as writer:
+        for name in names:
+            writer.put(f"shop/{name}", want(1), ())
+        await asyncio.sleep(300)
+        late = [at for at, _ in desk.api.refusals if at > loop.time() - 100]
+        assert 100 < len(late) <= 500
+        assert {name for _, name in desk.api.refusals} == set(names)
+        desk.api.refused.clear()
+        # Thirty seconds until the last is due, and a tenth of a second for each write.
+        await asyncio.sleep(30 + 30)
+    assert sorted(desk.counts) == sorted((name, 1) for name in names)
+
+
+async def test_refused_status_is_repeated_with_the_newest_words() -> None:
+    """While an object rests, newer statuses replace the older one and do not shorten the rest."""
+    desk = Desk()
+    desk.api.refused = {"a": Forbidden("no right", status=403)}
+    async with desk.running() as writer:
+        writer.put("shop/a", want(0, lastDecision={"message": "m"}), ())
+        for count in range(1, 600):
+            writer.put("shop/a", want(count), ())
+            await asyncio.sleep(0.1)
+        assert len(desk.api.refusals) < 15
+        desk.api.refused.clear()
+        await asyncio.sleep(31)
+        assert desk.api.writes == [
+            ("a", {"desiredReplicas": 599, "lastDecision": {"message": "m"}})
+        ]
+        writer.put("shop/a", want(7), ())
+        await asyncio.sleep(0.25)
+    assert desk.counts[-1] == ("a", 7)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TooManyRequests("slow down", status=429, retry_after_seconds=20.0), Unreachable("no answer")],
+    ids=["429", "no answer"],
+)
+async def test_trouble_of_everybody_holds_all_back(error: KubeError) -> None:
+    """An API server that asks for patience, or does not answer, is left alone by all."""
+    desk = Desk()
+    desk.api.failures = [error] * 20
+    async with desk.running() as writer:
+        for _ in range(10):
+            writer.put("shop/a", want(1), ())
+            writer.put("shop/b", want(2), ())
+            await asyncio.sleep(1)
+    least = 19 if error.retry_after_seconds else 10
+    assert len(desk.api.failures) >= least
+    assert desk.api.writes == []
+
+
+async def test_object_forgotten_while_it_rests_is_not_written() -> None:
+    """What a refused object wanted to say goes with it."""
+    desk = Desk()
+    desk.api.refused = {"a": Forbidden("no right", status=403)}
+    async with desk.running() as writer:
+        writer.put("shop/a", want(1), ())
+        await asyncio.sleep(0.15)
+        writer.forget("shop/a")
+        desk.api.refused.clear()
         await asyncio.sleep(100)
     assert desk.api.writes == []
 
@@ -178,3 +284,18 @@ async def test_flush_gives_up_at_the_first_failure() -> None:
     desk.writer.put("shop/b", want(2), ())
     await desk.writer.flush()
     assert desk.api.writes == []
+
+
+async def test_flush_passes_over_a_refused_object() -> None:
+    """One object whose status is refused takes nobody's last words away; it is tried once, too."""
+    desk = Desk(["a", "b", "c"])
+    desk.api.refused = {"a": Forbidden("no right", status=403)}
+    async with desk.running() as writer:
+        writer.put("shop/a", want(1), ())
+        await asyncio.sleep(0.15)
+    writer.put("shop/b", want(2), ())
+    writer.put("shop/c", want(3), ())
+    before = len(desk.api.refusals)
+    await writer.flush()
+    assert desk.counts == [("b", 2), ("c", 3)]
+    assert len(desk.api.refusals) == before + 1
