@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from autoscaler.api.annotations import TRANSFER_OWNERSHIP, takes_over
 from autoscaler.controller.claims import Claimed, claimed, is_shadow
 from autoscaler.controller.objects import ScalingObjects, group_of, resource_of
-from autoscaler.errors import NotFound
+from autoscaler.errors import Conflict, NotFound
 from autoscaler.kube.autoscalers import Autoscaler, delete_autoscaler
 from autoscaler.kube.codec import CustomObject
 from autoscaler.kube.metadata import write_metadata
@@ -87,9 +88,9 @@ class Autoscalers:
 class Adopter:
     """Clears an object's target of other autoscalers, or says why it must not.
 
-    Taking over keeps the replicas: first what the autoscaler said is written down in an annotation
-    of the object, then the autoscaler is deleted; from then on we scale. A crash in between leaves
-    both, and the next look goes on from there.
+    Taking over keeps the replicas: when the object, completed by what the autoscaler says, is fit
+    to work, that is written down in an annotation of the object, then the autoscaler is deleted;
+    from then on we scale. A crash in between leaves both, and the next look goes on from there.
 
     Args:
         client: Connection.
@@ -129,19 +130,41 @@ class Adopter:
                 )
         return ""
 
-    async def write_down(self, key: str, item: CustomObject) -> CustomObject:
-        """Keep what the autoscalers say that are to be taken over; :meth:`objection` was empty.
+    def foreseen(self, item: CustomObject) -> CustomObject:
+        """Return the object as :meth:`write_down` will leave it; :meth:`objection` was empty.
+
+        Nothing is written, so an object that cannot work with the autoscaler's words stays free of
+        them. :func:`with_taken_over` completes what is returned.
+        """
+        for other in self._others(item):
+            if not _is_kedas(item, other):
+                annotations = {**item.metadata.annotations, TAKEN_OVER: _words(other)}
+                item = replace(item, metadata=replace(item.metadata, annotations=annotations))
+        return item
+
+    async def write_down(
+        self, key: str, item: CustomObject, foreseen: CustomObject
+    ) -> CustomObject:
+        """Keep what the autoscalers say that are to be taken over.
+
+        Args:
+            key: Of the object.
+            item: The object as stored.
+            foreseen: From :meth:`foreseen`; the object was found fit to work with these words.
 
         Returns:
-            The object as it is now; :func:`with_taken_over` completes it.
+            The object as it is now.
 
         Raises:
             KubeError: It could not be written.
         """
-        for other in self._others(item):
-            if not _is_kedas(item, other):
-                item = await self._annotate(key, item, other)
-        return item
+        text = foreseen.metadata.annotations.get(TAKEN_OVER)
+        if text is None or item.metadata.annotations.get(TAKEN_OVER) == text:
+            return item
+        resource = resource_of(SCALED_OBJECTS, item)
+        written = await write_metadata(self._client, resource, item, annotations={TAKEN_OVER: text})
+        self._objects.wrote(key, written.metadata.resource_version, written)
+        return written
 
     async def remove(self, key: str, item: CustomObject) -> list[str]:
         """Delete the autoscalers whose words are kept; call it when the object can take over.
@@ -150,10 +173,15 @@ class Adopter:
             What was done, for people.
 
         Raises:
+            Conflict: One changed, or came, since its words were kept: look again.
             KubeError: One could not be deleted.
         """
         done: list[str] = []
         for other in self._others(item):
+            if not _is_kedas(item, other) and not _keeps(item, other):
+                raise Conflict(
+                    f'HorizontalPodAutoscaler "{other.key}" changed while it was taken over'
+                )
             try:
                 await delete_autoscaler(self._client, other)
             except NotFound:
@@ -190,23 +218,6 @@ class Adopter:
         name = _hpa_config(item.raw).get("name")
         return f"{item.metadata.namespace}/{name}" if isinstance(name, str) and name else ""
 
-    async def _annotate(self, key: str, item: CustomObject, other: Autoscaler) -> CustomObject:
-        spec = other.spec
-        text = _encode(
-            TakenOver(
-                name=other.metadata.name,
-                min_replicas=spec.min_replicas,
-                max_replicas=spec.max_replicas,
-                behavior=spec.behavior,
-            )
-        ).decode()
-        if item.metadata.annotations.get(TAKEN_OVER) == text:
-            return item
-        resource = resource_of(SCALED_OBJECTS, item)
-        written = await write_metadata(self._client, resource, item, annotations={TAKEN_OVER: text})
-        self._objects.wrote(key, written.metadata.resource_version, written)
-        return written
-
 
 def taken_over(item: CustomObject) -> TakenOver | None:
     """Return what is kept of the autoscaler an object took over from."""
@@ -225,24 +236,74 @@ def with_taken_over(item: CustomObject) -> Mapping[str, Any]:
 
     What the object says itself always counts.
     """
-    kept, spec = taken_over(item), item.raw.get("spec")
-    if kept is None or not isinstance(spec, dict):
+    spec, borrowed = item.raw.get("spec"), _borrowed(item)
+    if not borrowed or not isinstance(spec, dict):
         return item.raw
-    completed = dict(spec)
-    for field, value in (
-        ("minReplicaCount", kept.min_replicas),
-        ("maxReplicaCount", kept.max_replicas),
-    ):
-        if completed.get(field) is None:
-            completed[field] = value
-    config = _hpa_config(item.raw)
-    if kept.behavior is not None and config.get("behavior") is None:
+    completed = {**spec, **borrowed}
+    behavior = completed.pop("behavior", None)
+    if behavior is not None:
         advanced = spec.get("advanced")
         completed["advanced"] = {
             **(advanced if isinstance(advanced, Mapping) else {}),
-            "horizontalPodAutoscalerConfig": {**config, "behavior": kept.behavior},
+            "horizontalPodAutoscalerConfig": {**_hpa_config(item.raw), "behavior": behavior},
         }
     return {**item.raw, "spec": completed}
+
+
+def with_origin(message: str, item: CustomObject, foreseen: CustomObject) -> str:
+    """Return what is wrong with an object, and whence the fields have their values it never set.
+
+    Args:
+        message: Names fields.
+        item: The object as stored.
+        foreseen: The object the message is about, from :meth:`Adopter.foreseen`.
+    """
+    kept = taken_over(foreseen)
+    mentioned = [name for name in _borrowed(foreseen) if name in message]
+    if kept is None or not mentioned:
+        return message
+    fields = " and ".join(mentioned)
+    text = foreseen.metadata.annotations[TAKEN_OVER]
+    if item.metadata.annotations.get(TAKEN_OVER) == text:
+        origin = f"annotation {TAKEN_OVER}; set it in the object, or remove the annotation"
+    else:
+        origin = (
+            f'HorizontalPodAutoscaler "{item.metadata.namespace}/{kept.name}", which is to be '
+            "taken over; set it in the object, or change the autoscaler"
+        )
+    return f"{message} ({fields}: from {origin})"
+
+
+def _borrowed(item: CustomObject) -> dict[str, Any]:
+    """Return the values an object has from the autoscaler it took over from, by field name."""
+    kept, spec = taken_over(item), item.raw.get("spec")
+    if kept is None or not isinstance(spec, dict):
+        return {}
+    words = {
+        "minReplicaCount": (kept.min_replicas, spec.get("minReplicaCount")),
+        "maxReplicaCount": (kept.max_replicas, spec.get("maxReplicaCount")),
+        "behavior": (kept.behavior, _hpa_config(item.raw).get("behavior")),
+    }
+    return {
+        name: value for name, (value, own) in words.items() if own is None and value is not None
+    }
+
+
+def _words(other: Autoscaler) -> str:
+    """Return what is kept of an autoscaler, as the annotation has it."""
+    spec = other.spec
+    kept = TakenOver(
+        name=other.metadata.name,
+        min_replicas=spec.min_replicas,
+        max_replicas=spec.max_replicas,
+        behavior=spec.behavior,
+    )
+    return _encode(kept).decode()
+
+
+def _keeps(item: CustomObject, other: Autoscaler) -> bool:
+    """Whether an object keeps what an autoscaler says now."""
+    return item.metadata.annotations.get(TAKEN_OVER) == _words(other)
 
 
 def _hpa_config(raw: Mapping[str, Any]) -> Mapping[str, Any]:

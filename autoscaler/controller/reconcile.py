@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from autoscaler.collect.entries import EntryReader
 from autoscaler.collect.poll import Collector
 from autoscaler.controller.act import Actor
-from autoscaler.controller.adoption import Adopter
+from autoscaler.controller.adoption import Adopter, with_origin
 from autoscaler.controller.announce import Announcer
 from autoscaler.controller.binding import Binder, Binding
 from autoscaler.controller.claims import Claims
@@ -174,20 +174,24 @@ class Reconciler:
         if objection:
             self._reject(key, tracked, objection)
             return None
-        tracked.item = await self._adopter.write_down(key, tracked.item)
         was_bound = tracked.binding is not None
+        item, foreseen = tracked.item, self._adopter.foreseen(tracked.item)
+        tracked.item = foreseen
         try:
             binding = await self._bindings.bind(key, tracked)
         except ConfigError as error:
-            self._reject(key, tracked, str(error))
+            self._reject(key, tracked, with_origin(str(error), item, foreseen))
             return None
-        for text in await self._adopter.remove(key, tracked.item):
-            self._announcer.event(tracked, "Normal", "AutoscalerTakenOver", text)
+        finally:
+            tracked.item = item
         if not was_bound:
             # Whatever kept it from working is over; the next decision says what is true now.
             known = tracked.memory.conditions
             kept = tuple(c for c in known if c.type != READY or c.status == "True")
             tracked.memory = replace(tracked.memory, conditions=kept)
+        tracked.item = await self._adopter.write_down(key, item, foreseen)
+        for text in await self._adopter.remove(key, tracked.item):
+            self._announcer.event(tracked, "Normal", "AutoscalerTakenOver", text)
         return binding
 
     async def _decide(self, key: str, tracked: Tracked, binding: Binding) -> NextTurn:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from autoscaler.controller.adoption import TAKEN_OVER
+from autoscaler.controller.adoption import TAKEN_OVER, Adopter
 from autoscaler.demo.apierrors import ApiError
 from autoscaler.demo.cluster import EmbeddedCluster
 from autoscaler.kube.autoscalers import AUTOSCALERS
+from autoscaler.kube.codec import CustomObject
 from tests.integration.test_bad_input import cron
 from tests.integration.test_lifecycle import exists
 from tests.integration.world import World, running
@@ -156,7 +157,12 @@ async def test_object_that_cannot_work_takes_nothing_over() -> None:
         )
         await world.until(lambda: world.condition("web")[0] == "False")
         assert "minReplicaCount" in world.condition("web")[2]
+        assert (
+            '(minReplicaCount: from HorizontalPodAutoscaler "default/web-hpa", which is to be '
+            "taken over;"
+        ) in world.condition("web")[2]
         assert has_autoscaler(world, "web-hpa")
+        assert TAKEN_OVER not in world.get("ScaledObject", "web")["metadata"]["annotations"]
 
         def repair(value: dict[str, Any]) -> None:
             value["spec"]["maxReplicaCount"] = 5
@@ -164,6 +170,91 @@ async def test_object_that_cannot_work_takes_nothing_over() -> None:
         world.edit("ScaledObject", "web", repair)
         await world.until(lambda: not has_autoscaler(world, "web-hpa"))
         await world.until(lambda: world.condition("web")[0] == "True")
+
+
+async def test_object_works_by_itself_when_the_autoscaler_it_could_not_replace_is_gone() -> None:
+    """A take-over that failed leaves nothing behind: without the autoscaler its bounds are gone."""
+    async with running() as world:
+        world.deploy("web", 4)
+        autoscale(world, "web-hpa")
+        world.scale_on(
+            "web",
+            cron(desiredReplicas="1"),
+            maxReplicaCount=1,
+            advanced=named("web-hpa"),
+            metadata={"annotations": {TRANSFER[0]: "true"}},
+        )
+        await world.until(lambda: world.condition("web")[0] == "False")
+        world.delete("HorizontalPodAutoscaler", "web-hpa", api=HPA)
+        await world.until(lambda: world.condition("web")[0] == "True")
+        await world.until(lambda: world.replicas("web") == 1)
+        assert explained(world, "web")["minReplicas"] == 0
+
+
+async def test_words_that_do_not_fit_any_more_are_named_and_may_be_removed() -> None:
+    """An edit that contradicts the kept words says so; without the annotation they do not count."""
+    async with running() as world:
+        world.deploy("web", 2)
+        autoscale(world, "web-hpa")
+        world.scale_on(
+            "web",
+            cron(desiredReplicas="1"),
+            advanced=named("web-hpa"),
+            metadata={"annotations": {TRANSFER[0]: "true"}},
+        )
+        await world.until(lambda: not has_autoscaler(world, "web-hpa"))
+        await world.until(lambda: world.condition("web")[0] == "True")
+
+        def lowered(value: dict[str, Any]) -> None:
+            value["spec"]["maxReplicaCount"] = 1
+
+        world.edit("ScaledObject", "web", lowered)
+        await world.until(lambda: world.condition("web")[0] == "False")
+        assert f"(minReplicaCount: from annotation {TAKEN_OVER}; " in world.condition("web")[2]
+
+        def cleaned(value: dict[str, Any]) -> None:
+            del value["metadata"]["annotations"][TAKEN_OVER]
+
+        world.edit("ScaledObject", "web", cleaned)
+        await world.until(lambda: world.replicas("web") == 1)
+        await world.until(lambda: world.condition("web")[0] == "True")
+
+
+async def test_autoscaler_that_changes_meanwhile_is_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Bounds raised while the first were written down are those that hold after the take-over."""
+    async with running() as world:
+        world.deploy("web", 4)
+        autoscale(world, "web-hpa")
+        write_down, seen = Adopter.write_down, []
+
+        def minimum(adopter: Adopter) -> int:
+            known = adopter._autoscalers.named("default/web-hpa")
+            return known.spec.min_replicas if known else 0
+
+        async def slowly(self: Adopter, key: str, *args: Any) -> CustomObject:
+            written = await write_down(self, key, *args)
+            if not seen:
+                seen.append(key)
+
+                def raised(value: dict[str, Any]) -> None:
+                    value["spec"]["minReplicas"] = 6
+
+                world.edit("HorizontalPodAutoscaler", "web-hpa", raised, api=HPA)
+                await world.until(lambda: minimum(self) == 6)
+            return written
+
+        monkeypatch.setattr(Adopter, "write_down", slowly)
+        world.scale_on(
+            "web",
+            cron(),
+            advanced=named("web-hpa"),
+            metadata={"annotations": {TRANSFER[0]: "true"}},
+        )
+        await world.until(lambda: not has_autoscaler(world, "web-hpa"))
+        await world.until(lambda: world.replicas("web") == 6)
+        assert world.history["web"] == [4, 6]
 
 
 async def test_only_the_named_autoscaler_is_taken_over() -> None:
