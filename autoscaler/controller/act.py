@@ -13,12 +13,12 @@ from autoscaler.controller.objects import key_for
 from autoscaler.controller.observe import observe, unreadable
 from autoscaler.controller.status import outline_of, rejected, status_of
 from autoscaler.controller.status_writer import StatusWriter
-from autoscaler.controller.targets import Targets
+from autoscaler.controller.targets import TargetGone, Targets
 from autoscaler.controller.tracked import Tracked
 from autoscaler.core.decide import decide, record_rescale
 from autoscaler.core.explain import explain
 from autoscaler.core.model import Condition, Decision, Memory, Reading
-from autoscaler.errors import Conflict, Forbidden, KubeError, NotFound
+from autoscaler.errors import Conflict, Forbidden, KubeError
 from autoscaler.kube.pods import PodView
 from autoscaler.kube.status import timestamp
 from autoscaler.kube.store import Store
@@ -67,7 +67,7 @@ class Actor:
         """Decide on fresh facts and write the replicas; a conflict means to look again.
 
         Raises:
-            NotFound: The scale target is gone.
+            TargetGone: The scale target is gone.
             Forbidden: A right to read or scale it is missing.
         """
         entry: Entry | None = None
@@ -75,7 +75,7 @@ class Actor:
         for attempt in range(CONFLICTS_MAX):
             try:
                 view = await self._targets.view(binding.target, fresh=attempt > 0)
-            except (NotFound, Forbidden):
+            except (TargetGone, Forbidden):
                 raise
             except KubeError as error:
                 return self._without_scale(tracked, binding, readings, error)
@@ -89,7 +89,7 @@ class Actor:
                 return Entry(decision=decision, outcome=Outcome.SHADOW), memory
             try:
                 await self._targets.scale(binding.target, view, decision.desired_replicas)
-            except (NotFound, Forbidden):
+            except (TargetGone, Forbidden):
                 raise
             except Conflict as error:
                 entry = self._failed(binding, decision, error)

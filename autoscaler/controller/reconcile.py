@@ -25,11 +25,12 @@ from autoscaler.controller.repeats import counted_once
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.controller.snapshots import Snapshots
 from autoscaler.controller.status import READY, explained, with_ready
+from autoscaler.controller.targets import TargetGone
 from autoscaler.controller.tracked import Tracked, told_by
 from autoscaler.controller.watches import Watches
 from autoscaler.core.model import Reading
 from autoscaler.core.resume import after_absence
-from autoscaler.errors import ConfigError, Forbidden, NotFound
+from autoscaler.errors import ConfigError, Forbidden
 from autoscaler.kube.autoscalers import AUTOSCALERS
 from autoscaler.kube.codec import CustomObject
 from autoscaler.kube.pods import PodView
@@ -131,7 +132,7 @@ class Reconciler:
             if binding is None:
                 return NextTurn(loop_seconds=self._settings.retry_seconds)
             return await self._decide(key, tracked, binding)
-        except NotFound as error:
+        except TargetGone as error:
             self._reject(key, tracked, f"spec.scaleTargetRef.name: {error}")
             return NextTurn(loop_seconds=self._settings.retry_seconds)
         except Forbidden as error:

@@ -35,6 +35,13 @@ class TargetRef(msgspec.Struct, frozen=True):
         return f'{self.resource.kind} "{self.key}"'
 
 
+class TargetGone(NotFound):
+    """There is no such scale target."""
+
+    def __init__(self, target: TargetRef) -> None:
+        super().__init__(f"{target.text} does not exist", status=404)
+
+
 class Targets:
     """Reads and writes scale targets.
 
@@ -55,7 +62,7 @@ class Targets:
             fresh: Ask the API server even if the target is watched.
 
         Raises:
-            NotFound: There is no such object.
+            TargetGone: There is no such object.
             KubeError: The API server could not be asked.
         """
         if target.resource in WATCHED:
@@ -68,15 +75,25 @@ class Targets:
                     selector=selector_text(workload.spec.selector),
                     resource_version=workload.metadata.resource_version,
                 )
-        return await read_scale(self._client, target.resource, target.namespace, target.name)
+        try:
+            return await read_scale(self._client, target.resource, target.namespace, target.name)
+        except NotFound:
+            raise TargetGone(target) from None
 
     async def template(self, target: TargetRef) -> TemplateSpec | None:
-        """Return the target's pod template; None when its kind has none."""
+        """Return the target's pod template; None when its kind has none.
+
+        Raises:
+            TargetGone: There is no such object.
+            KubeError: The API server could not be asked.
+        """
         if target.resource in WATCHED:
             return (await self._stored(target)).spec.template.spec
         path = target.resource.path(target.namespace, target.name)
         try:
             spec = decode_workload(await self._client.request("GET", path)).spec.template.spec
+        except NotFound:
+            raise TargetGone(target) from None
         except msgspec.MsgspecError:
             # Another shape than a workload's: no pod template we could read.
             return None
@@ -87,16 +104,20 @@ class Targets:
 
         Raises:
             Conflict: Somebody else wrote first: view and decide again.
+            TargetGone: There is no such object any more.
             KubeError: Anything else.
         """
-        written = await write_scale(
-            self._client,
-            target.resource,
-            target.namespace,
-            target.name,
-            replicas=replicas,
-            resource_version=view.resource_version,
-        )
+        try:
+            written = await write_scale(
+                self._client,
+                target.resource,
+                target.namespace,
+                target.name,
+                replicas=replicas,
+                resource_version=view.resource_version,
+            )
+        except NotFound:
+            raise TargetGone(target) from None
         if target.resource in WATCHED:
             store = self._watches.workloads(target.resource)
             store.wrote(target.key, written.resource_version)
@@ -113,6 +134,6 @@ class Targets:
         try:
             return decode_workload(await self._client.request("GET", path))
         except NotFound:
-            raise NotFound(f"{target.text} does not exist", status=404) from None
+            raise TargetGone(target) from None
         except msgspec.MsgspecError as error:
             raise Unreachable(f"{target.text}: not an object: {shorten(str(error))}") from error

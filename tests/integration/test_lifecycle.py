@@ -165,3 +165,37 @@ async def test_shadow_object_holds_nothing() -> None:
         world.delete("ScaledObject", "web")
         await world.until(lambda: gone(world, "web"))
         assert world.history["web"] == [1]
+
+
+async def test_answer_404_about_the_object_is_not_blamed_on_the_target() -> None:
+    """A status that cannot be written yet only delays the start; the target is never called gone."""
+    async with EmbeddedCluster() as cluster, running(cluster=cluster) as world:
+        world.deploy("web", 1)
+        missing = ApiError(404, "NotFound", "the server could not find the requested resource")
+        cluster.faults.fail_next("patch", "scaledobjects/status", missing, times=2)
+        world.scale_on("web", cron(), advanced=RESTORE)
+        await world.until(lambda: world.replicas("web") == 3)
+        await world.until(lambda: world.condition("web")[0] == "True")
+        await world.until(lambda: told(world, "web", "ScaledObjectReady") == 1)
+        assert told(world, "web", "ScaledObjectCheckFailed") == 0
+
+
+async def test_target_that_goes_while_it_is_scaled_is_named() -> None:
+    """A 404 on the write of the replicas says which target is gone, as one on a read does."""
+    async with EmbeddedCluster() as cluster, running(cluster=cluster) as world:
+        world.deploy("web", 1)
+        missing = ApiError(404, "NotFound", 'deployments.apps "web" not found')
+        cluster.faults.fail_next("patch", "deployments/scale", missing)
+        world.scale_on("web", cron())
+        text = 'spec.scaleTargetRef.name: Deployment "default/web" does not exist'
+        await world.until(lambda: ("ScaledObjectCheckFailed", text) in world.events("web"))
+        await world.until(lambda: world.replicas("web") == 3)
+
+
+def told(world: World, name: str, reason: str) -> int:
+    """Return how often an event of a reason was recorded about a ScaledObject."""
+    return sum(
+        event.value["count"]
+        for event in world.cluster.store.items("events")
+        if event.value["involvedObject"]["name"] == name and event.value["reason"] == reason
+    )
