@@ -24,7 +24,7 @@ from autoscaler.controller.rebinding import Rebinder
 from autoscaler.controller.repeats import counted_once
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.controller.snapshots import Snapshots
-from autoscaler.controller.status import READY, explained, with_ready
+from autoscaler.controller.status import READY, explained, with_ready, without_ready
 from autoscaler.controller.targets import TargetGone
 from autoscaler.controller.tracked import Tracked, told_by
 from autoscaler.controller.watches import Watches
@@ -261,6 +261,10 @@ class Reconciler:
         self._collector.unregister(key)
         self._watches.release(key)
         tracked.binding = None
+        # That it works again will be news.
+        tracked.memory = replace(
+            tracked.memory, conditions=without_ready(tracked.memory.conditions)
+        )
         if tracked.problem != message:
             log.info("object_rejected", object=key, why=message)
             self._announcer.rejected(tracked, message)

@@ -32,6 +32,11 @@ def with_ready(binding: Binding, conditions: tuple[Condition, ...]) -> tuple[Con
     return (Condition(READY, "True", READY_REASON, message), *conditions)
 
 
+def without_ready(conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    """Return the conditions of an object of which it is not known whether it works."""
+    return tuple(c for c in conditions if c.type != READY)
+
+
 def explained(
     binding: HasTriggers, conditions: tuple[Condition, ...], readings: Mapping[str, Reading]
 ) -> tuple[Condition, ...]:

@@ -192,6 +192,24 @@ async def test_target_that_goes_while_it_is_scaled_is_named() -> None:
         await world.until(lambda: world.replicas("web") == 3)
 
 
+async def test_target_that_came_back_is_told_every_time() -> None:
+    """Each time an object works again after it could not there is an event, as KEDA has it."""
+    async with running() as world:
+        world.deploy("web", 0)
+        world.scale_on("web", cron())
+        await world.until(lambda: world.replicas("web") == 3)
+        for times in (1, 2):
+            await world.until(
+                lambda times=times: told(world, "web", "ScaledObjectReady") == times  # type: ignore[misc]
+            )
+            world.delete("Deployment", "web", api="apps/v1")
+            await world.until(lambda: world.condition("web")[0] == "False")
+            world.deploy("web", 0)
+            await world.until(lambda: world.replicas("web") == 3)
+            await world.until(lambda: world.condition("web")[0] == "True")
+        await world.until(lambda: told(world, "web", "ScaledObjectReady") == 3)
+
+
 def told(world: World, name: str, reason: str) -> int:
     """Return how often an event of a reason was recorded about a ScaledObject."""
     return sum(

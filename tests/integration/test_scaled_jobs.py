@@ -15,6 +15,7 @@ from autoscaler.demo.cluster import EmbeddedCluster
 from autoscaler.demo.faults import FaultRates
 from autoscaler.kube.jobs import GENERATION, NAME_LABEL
 from tests.integration.queue_work import NAME, Jobs, template
+from tests.integration.test_lifecycle import told
 from tests.integration.world import QUICK, running
 from tests.servers import RedisServer
 
@@ -384,6 +385,19 @@ async def test_an_invalid_template_is_named(redis_server: RedisServer) -> None:
         jobs.edit(jobTargetRef={"template": template()})
         await world.until(lambda: len(jobs.created) == 1)
         await world.until(lambda: jobs.status().get("observedGeneration") == 2)
+
+
+async def test_a_repaired_object_is_told_to_be_ready_again(redis_server: RedisServer) -> None:
+    """An edit that cannot work and its correction are events, each."""
+    async with running() as world:
+        jobs = Jobs(world, redis_server)
+        jobs.define()
+        await world.until(lambda: "ScaledJobReady" in jobs.reasons())
+        jobs.edit(triggers=[{"type": "redis", "metadata": {"listName": "x"}}])
+        await world.until(lambda: jobs.condition("Ready")[0] == "False")
+        jobs.edit(triggers=[jobs.trigger()])
+        await world.until(lambda: jobs.condition("Ready")[0] == "True")
+        await world.until(lambda: told(world, NAME, "ScaledJobReady") == 2)
 
 
 @pytest.mark.parametrize("is_adopted", [True, False])

@@ -18,7 +18,7 @@ from autoscaler.controller.objects import ScalingObjects
 from autoscaler.controller.rebinding import Rebinder
 from autoscaler.controller.reconcile import FIRST_READ_SECONDS, SOON_SECONDS, NextTurn
 from autoscaler.controller.settings import ControllerSettings
-from autoscaler.controller.status import READY
+from autoscaler.controller.status import READY, without_ready
 from autoscaler.controller.watches import Watches
 from autoscaler.core.model import Reading
 from autoscaler.errors import ConfigError, Forbidden
@@ -136,6 +136,10 @@ class JobReconciler:
         """Stop working for an object and say why; its memory stays for when it works again."""
         self._collector.unregister(key)
         tracked.binding = None
+        # That it works again will be news.
+        tracked.memory = replace(
+            tracked.memory, conditions=without_ready(tracked.memory.conditions)
+        )
         if tracked.problem != message:
             log.info("object_rejected", object=key, why=message)
             self._announcer.rejected(tracked, message)
