@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -62,6 +62,12 @@ class KubernetesSettings(_Group):
     """Requests at once before the rate applies."""
     timeout_seconds: float = Field(default=15.0, gt=0)
     """Longest time one request may take."""
+
+    @field_validator("watch_keda", mode="before")
+    @classmethod
+    def _off_as_yaml_reads_it(cls, value: object) -> object:
+        """Take the word ``off``, which without quotes is a boolean in YAML 1.1."""
+        return "off" if value is False else value
 
 
 class PollingSettings(_Group):

@@ -56,6 +56,20 @@ def test_flags_weigh_more_than_variables_and_those_more_than_the_file(
     assert loaded.server.port == 1
 
 
+@pytest.mark.parametrize("word", ["off", '"off"', "false", "annotated", "all"])
+def test_keda_is_left_alone_in_every_way_yaml_can_say_it(tmp_path: Path, word: str) -> None:
+    """A bare ``off`` is a boolean in YAML 1.1 and means the word all the same."""
+    loaded = load_settings(file=write(tmp_path, f"kubernetes: {{watch_keda: {word}}}"))
+    assert loaded.kubernetes.watch_keda == {"false": "off"}.get(word, word.strip('"'))
+
+
+@pytest.mark.parametrize("word", ["on", "0", "none"])
+def test_what_is_no_way_to_watch_keda_is_refused(tmp_path: Path, word: str) -> None:
+    """Only off has a second form; the message has the accepted words."""
+    with pytest.raises(ConfigError, match=r"kubernetes\.watch_keda = .*'annotated' or 'all'"):
+        load_settings(file=write(tmp_path, f"kubernetes: {{watch_keda: {word}}}"))
+
+
 def test_a_variable_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``FLYBALL_CONFIG`` counts unless a flag names a file."""
     monkeypatch.setenv("FLYBALL_CONFIG", str(write(tmp_path, "server: {port: 9}")))
