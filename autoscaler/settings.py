@@ -7,10 +7,11 @@ Read once by the command line and passed down as the smallest group needed; neve
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -271,7 +272,7 @@ def load_settings(
     except ValidationError as exc:
         problems += [_problem(error) for error in exc.errors(include_url=False)]
     except SettingsError as exc:
-        problems.append(shorten(str(exc)))
+        problems += _unreadable_variables() or [shorten(str(exc))]
     else:
         if not problems:
             return Settings.model_construct(
@@ -307,6 +308,41 @@ def _unknown_variables() -> list[str]:
     return problems
 
 
+def _unreadable_variables() -> list[str]:
+    """Name the variables that must be JSON and are not; the library names only their group."""
+    problems = []
+    for variable, value in os.environ.items():
+        if not variable.upper().startswith(PREFIX):
+            continue
+        group, _, name = variable.upper().removeprefix(PREFIX).lower().partition("__")
+        form = _json_form(group, name)
+        if not form:
+            continue
+        try:
+            json.loads(value)
+        except ValueError:
+            problems.append(f"variable {variable} = {shorten(repr(value), 60)}: {form}")
+    return problems
+
+
+def _json_form(group: str, name: str) -> str:
+    """Return what a variable takes whose value is JSON, empty for others.
+
+    Args:
+        group: Of settings.
+        name: Of a setting; empty = the variable is the group's.
+    """
+    if group not in Settings.model_fields:
+        return ""
+    if not name:
+        wanted = f"{PREFIX}{group.upper()}__<NAME>"
+        known = ", ".join(one.upper() for one in _names_of(group))
+        return f"{group} is a group of settings: set {wanted}, where <NAME> is one of {known}"
+    field = _group_of(group).model_fields.get(name)
+    is_list = field is not None and get_origin(field.annotation) is tuple
+    return """must be a JSON list, such as '["a", "b"]'""" if is_list else ""
+
+
 def _problem(error: Mapping[str, Any]) -> str:
     location = [str(part) for part in error["loc"]]
     if error["type"] == "extra_forbidden":
@@ -314,11 +350,18 @@ def _problem(error: Mapping[str, Any]) -> str:
         return f"{'.'.join(location)}: no such setting; known here are {', '.join(known)}"
     variable = PREFIX + "__".join(part.upper() for part in location)
     given = shorten(repr(error.get("input")), 60)
-    return f"{'.'.join(location)} = {given}: {error['msg']} (variable {variable})"
+    name = location[1] if len(location) > 1 else ""
+    accepted = _json_form(location[0], name) if len(location) <= len(("group", "name")) else ""
+    text = "; ".join(filter(None, (error["msg"], accepted)))
+    return f"{'.'.join(location)} = {given}: {text} (variable {variable})"
 
 
 def _names_of(group: str) -> list[str]:
-    model = Settings.model_fields[group].annotation
+    return list(_group_of(group).model_fields)
+
+
+def _group_of(name: str) -> type[BaseModel]:
+    model = Settings.model_fields[name].annotation
     assert isinstance(model, type)
     assert issubclass(model, BaseModel)
-    return list(model.model_fields)
+    return model

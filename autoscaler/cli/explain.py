@@ -12,6 +12,8 @@ from urllib.request import urlopen
 import typer
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
+SERVER_VARIABLE = "FLYBALL_EXPLAIN_SERVER"
+"""Not ``FLYBALL_SERVER``, which would be the service's group of settings ``server``."""
 TIMEOUT_SECONDS = 5.0
 
 
@@ -26,7 +28,7 @@ def explain(
     ] = None,
     server: Annotated[
         str,
-        typer.Option(envvar="FLYBALL_SERVER", help="Address of the running service."),
+        typer.Option(envvar=SERVER_VARIABLE, help="Address of the running service."),
     ] = DEFAULT_SERVER,
     json: Annotated[
         bool, typer.Option("--json", help="Print the whole derivation as JSON.")

@@ -92,6 +92,39 @@ def test_every_problem_is_told_at_once(tmp_path: Path, monkeypatch: pytest.Monke
     assert "extra: no such setting; known here are kubernetes, polling" in message
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "accepted"),
+    [
+        ("FLYBALL_SERVER", "http://flyball:8080", "FLYBALL_SERVER__<NAME>, where <NAME> is one of"),
+        ("FLYBALL_SERVER", "8080", "FLYBALL_SERVER__<NAME>, where <NAME> is one of HOST, PORT"),
+        ("FLYBALL_SERVER", "", "FLYBALL_SERVER__<NAME>, where <NAME> is one of HOST, PORT"),
+        ("FLYBALL_WEBHOOK__NAMES", "a,b", "must be a JSON list, such as"),
+        ("FLYBALL_WEBHOOK__NAMES", "3", "must be a JSON list, such as"),
+    ],
+)
+def test_a_variable_of_another_form_is_named_with_the_form_it_takes(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, accepted: str
+) -> None:
+    """Nobody has to guess which of a group's variables is meant, or what it should look like."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    message = str(caught.value)
+    assert f"variable {variable}" in message
+    assert value in message
+    assert accepted in message
+    assert "EnvSettingsSource" not in message
+
+
+def test_a_list_and_a_group_may_be_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The forms that messages name are accepted."""
+    monkeypatch.setenv("FLYBALL_WEBHOOK__NAMES", '["a", "b"]')
+    monkeypatch.setenv("FLYBALL_SERVER", '{"port": 1}')
+    loaded = load_settings()
+    assert loaded.webhook.names == ("a", "b")
+    assert loaded.server.port == 1
+
+
 def test_variables_the_kubelet_sets_for_a_service_do_no_harm(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

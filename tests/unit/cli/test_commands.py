@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from autoscaler import __version__
 from autoscaler.cli.main import app
+from autoscaler.settings import Settings
 
 REPOSITORY = Path(__file__).parents[3]
 EXAMPLES = sorted((REPOSITORY / "deploy" / "examples").rglob("*.yaml"))
@@ -154,6 +156,27 @@ def test_explain_refuses_an_address_that_is_none() -> None:
     result = runner.invoke(app, ["explain", "worker", "--server", "localhost:8080"])
     assert result.exit_code == 1
     assert "http://" in result.output
+
+
+def test_explain_takes_the_address_from_its_own_variable() -> None:
+    """What ``explain`` reads is no setting of the service, so it can stay exported for both."""
+    address = {"FLYBALL_EXPLAIN_SERVER": "localhost:8080"}
+    result = runner.invoke(app, ["explain", "worker"], env=address)
+    assert result.exit_code == 1
+    assert "got 'localhost:8080" in result.output
+    result = runner.invoke(app, ["run", "--log-level", "loud"], env=address)
+    assert "FLYBALL_EXPLAIN_SERVER" not in result.output
+
+
+def test_no_option_has_the_variable_of_a_group_of_settings() -> None:
+    """A variable means one thing in all commands."""
+    groups = {f"FLYBALL_{group.upper()}" for group in Settings.model_fields}
+    commands = get_command(app).commands.values()  # type: ignore[attr-defined]
+    variables = {
+        option.envvar for command in commands for option in command.params if option.envvar
+    }
+    assert "FLYBALL_EXPLAIN_SERVER" in variables
+    assert not variables & groups
 
 
 def test_run_names_a_bad_setting() -> None:
