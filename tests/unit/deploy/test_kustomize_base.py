@@ -139,6 +139,12 @@ def test_probes_and_service_meet_the_port_of_the_settings() -> None:
     assert selector.items() <= POD["metadata"]["labels"].items()
 
 
+def test_the_settings_file_does_not_invite_to_move_the_port() -> None:
+    """The port stands in one place; changed in the settings alone, every probe would fail."""
+    settings = yaml.safe_load((BASE / "settings.yaml").read_text())
+    assert "port" not in settings.get("server", {})
+
+
 def test_the_pod_waits_for_the_end_of_the_service() -> None:
     """Kubernetes waits longer for the process than the process for its last reconciles."""
     grace = mounted_settings().scaling.grace_seconds
