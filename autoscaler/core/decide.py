@@ -72,7 +72,7 @@ def _read(draft: Draft) -> Inputs:
         health,
         readings,
         current_replicas=draft.current,
-        ready_pods=seen.ready_pods,
+        ready_pods=seen.ready_pods if seen.pods_error is None else None,
     )
     if outcome.condition is not None:
         draft.put(outcome.condition)

@@ -114,7 +114,7 @@ def apply_fallback(
     readings: Mapping[str, Reading],
     *,
     current_replicas: int,
-    ready_pods: int,
+    ready_pods: int | None,
 ) -> FallbackOutcome:
     """Replace the readings of metrics that failed more often than the threshold allows.
 
@@ -123,7 +123,7 @@ def apply_fallback(
         health: After :func:`track_health` saw the same readings.
         readings: After the freshness stage.
         current_replicas: ``spec.replicas`` of the scale target.
-        ready_pods: Ready pods, which ``Value`` targets are divided by.
+        ready_pods: Ready pods, which ``Value`` targets are divided by; None = nobody knows.
     """
     fallback = policy.fallback
     if fallback is None:
@@ -141,7 +141,7 @@ def apply_fallback(
         stand_in = _composite(policy.modifiers, readings, failing, replicas, ready_pods)
         if fallback.behavior is FallbackBehavior.SCALING_MODIFIERS:
             return _left_to_formula(readings, failing, stand_in)
-        return _composite_fallback(readings, failing, replicas, stand_in)
+        return _composite_fallback(readings, failing, replicas, stand_in, ready_pods)
     replaced = dict(readings)
     active: list[str] = []
     steps: list[Step] = []
@@ -149,7 +149,7 @@ def apply_fallback(
         spec, failed = metric.spec, readings[metric.spec.name]
         value_milli = stand_in_milli(spec.target_type, spec.target_milli, replicas, ready_pods)
         if value_milli is None:
-            steps.append(_without_ready_pods(spec.name))
+            steps.append(_without_ready_pods(spec.name, ready_pods))
             continue
         replaced[spec.name] = _stand_in(spec.name, value_milli, failed)
         active.append(spec.name)
@@ -176,12 +176,13 @@ def wanted_replicas(fallback: Fallback, current_replicas: int) -> int:
 
 
 def stand_in_milli(
-    target_type: TargetType, target_milli: int, replicas: int, ready_pods: int
+    target_type: TargetType, target_milli: int, replicas: int, ready_pods: int | None
 ) -> int | None:
     """Return the value, in thousandths, that leads to ``replicas``.
 
     Returns:
-        None when a ``Value`` target meets no ready pod: no value would lead anywhere.
+        None when a ``Value`` target meets no ready pod, as far as is known: no value would lead
+        anywhere.
     """
     if target_type is not TargetType.VALUE:
         return target_milli * replicas
@@ -193,7 +194,7 @@ def _composite(
     readings: Mapping[str, Reading],
     failing: list[MetricPolicy],
     replicas: int,
-    ready_pods: int,
+    ready_pods: int | None,
 ) -> Reading | None:
     """Return the composite metric's stand-in, or None when there can be none."""
     value_milli = stand_in_milli(
@@ -209,9 +210,10 @@ def _composite_fallback(
     failing: list[MetricPolicy],
     replicas: int,
     stand_in: Reading | None,
+    ready_pods: int | None,
 ) -> FallbackOutcome:
     if stand_in is None:
-        step = _without_ready_pods(COMPOSITE_METRIC)
+        step = _without_ready_pods(COMPOSITE_METRIC, ready_pods)
         return FallbackOutcome(readings=readings, condition=FALLBACK_EXISTS, steps=(step,))
     failed = readings[failing[0].spec.name]
     return FallbackOutcome(
@@ -253,6 +255,8 @@ def _fell_back(name: str, replicas: int, failed: Reading) -> Step:
     return Step("fallback", None, replicas, "FellBack", text, (name, failed.error, replicas))
 
 
-def _without_ready_pods(name: str) -> Step:
+def _without_ready_pods(name: str, ready_pods: int | None) -> Step:
     text = "{0} keeps failing and no pod is ready, so nothing can stand in for it"
+    if ready_pods is None:
+        text = "{0} keeps failing and nobody knows the ready pods, so nothing can stand in for it"
     return Step("fallback", None, None, "NoReadyPods", text, (name,))

@@ -362,6 +362,8 @@ class Observation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         ready_pods: Pods with phase Running and Ready=True, terminating ones included.
         total_pods: Pods matching the selector.
         pods: Pods in detail; only needed for Pods and (Container)Resource metrics.
+        pods_error: Why nothing is known of the pods: metrics that involve them fail, others do
+            not.
         readings: By metric name; a missing entry is a metric never read yet.
     """
 
@@ -372,6 +374,7 @@ class Observation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     ready_pods: int = 0
     total_pods: int = 0
     pods: tuple[Pod, ...] = ()
+    pods_error: str | None = None
     scale_error: str | None = None
     selector_error: tuple[str, str] | None = None
 
@@ -463,6 +466,11 @@ class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def is_rescale(self) -> bool:
         """Whether the scale subresource has to be written."""
         return self.desired_replicas != self.current_replicas
+
+    @property
+    def is_lowering(self) -> bool:
+        """Whether there should be fewer replicas."""
+        return self.desired_replicas < self.current_replicas
 
 
 class Recommendation(msgspec.Struct, frozen=True, gc=False, array_like=True):

@@ -93,6 +93,8 @@ def propose(
         return failure(spec, f"metric {spec.name} has no positive target")
     if source is MetricSource.EXTERNAL or source is MetricSource.OBJECT:
         return _from_total(spec, reading, seen, tolerance)
+    if seen.pods_error is not None:
+        return failure(spec, seen.pods_error)
     try:
         outcome = pod_metrics.replicas(
             spec,
@@ -169,6 +171,8 @@ def _value(spec: MetricSpec, reading: Reading, seen: Observation, tolerance: Tol
         wanted = math.ceil(ratio)
     elif tolerance[0] <= ratio <= tolerance[1]:
         wanted = current
+    elif seen.pods_error is not None:
+        return failure(spec, seen.pods_error)
     elif seen.total_pods == 0:
         return failure(spec, NO_PODS)
     else:

@@ -178,6 +178,19 @@ def test_an_error_never_lowers_replicas(policy, replicas, life) -> None:
             assert moment.decision.desired_replicas >= moment.seen.spec_replicas
 
 
+@given(policy=policies(fallbacks=fallbacks), replicas=counts, life=ticks())
+def test_unknown_pods_never_lower_replicas(policy, replicas, life) -> None:
+    """A metric that needs pods nobody sees is one that failed: the count stays or grows."""
+    for moment in live(policy, replicas, life):
+        seen = msgspec.structs.replace(
+            moment.seen, ready_pods=0, total_pods=0, pods_error="the pods are hidden"
+        )
+        decision, _ = decide(policy, moment.before, seen)
+        failed = any(proposal.replicas is None for proposal in decision.proposals)
+        if failed and seen.spec_replicas <= policy.max_replicas:
+            assert decision.desired_replicas >= seen.spec_replicas
+
+
 @given(
     policy=policies(fallbacks=fallbacks),
     replicas=counts,

@@ -20,6 +20,7 @@ from autoscaler.core.model import (
     Pause,
     Policy,
     Recommendation,
+    TargetType,
 )
 from tests.unit.core.scene import (
     START,
@@ -201,6 +202,25 @@ def test_an_unusable_selector_holds() -> None:
         "AmbiguousSelector",
         "FailedComputeMetricsReplicas",
     ]
+
+
+def test_unknown_pods_hold_what_other_metrics_do_not_raise() -> None:
+    """A metric that involves the pods fails: the others may raise, and nothing is lowered."""
+    by_value = MetricPolicy(
+        spec=MetricSpec(name="s1", target_type=TargetType.VALUE, target_milli=10_000)
+    )
+    at_once = replace(policy().hpa, downscale_stabilization_seconds=0.0)
+    both = policy(metrics=(metric(), by_value), hpa=at_once)
+    raised = Scene(both, 5).decide(90.0, 1.0, pods_error="the pods are hidden")
+    assert raised.desired_replicas == 9
+    scene = Scene(both, 5)
+    for seconds in (0.0, 1.0):
+        held = scene.decide(10.0, 1.0, after=seconds, pods_error="the pods are hidden")
+    assert held.desired_replicas == 5
+    assert condition(held, "ScalingActive") == "False:FailedGetExternalMetric"
+    assert "FailedComputeMetricsReplicas" in [event.reason for event in held.events]
+    assert any("the pods are hidden" in step.render() for step in held.steps)
+    assert scene.decide(10.0, 1.0, after=1.0).desired_replicas == 1
 
 
 def test_metrics_are_acted_on_once_per_sync_period() -> None:

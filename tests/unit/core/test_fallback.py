@@ -32,7 +32,7 @@ def failed(at: float) -> Reading:
     return Reading.failed("m", "refused", at)
 
 
-def outcome(policy: Policy, failures: int, *, current: int = 4, ready: int = 2):
+def outcome(policy: Policy, failures: int, *, current: int = 4, ready: int | None = 2):
     """Return a failed reading."""
     return apply_fallback(
         policy,
@@ -118,6 +118,9 @@ def test_a_value_target_is_shared_by_the_ready_pods() -> None:
     assert found.active_metrics == ()
     assert found.condition.reason == "FallbackExists"
     assert "no pod is ready" in found.steps[0].render()
+    unknown = outcome(policy, 3, ready=None)
+    assert unknown.readings["m"].error == "refused"
+    assert "nobody knows the ready pods" in unknown.steps[0].render()
 
 
 def test_with_modifiers_the_composite_is_replaced() -> None:
@@ -130,6 +133,9 @@ def test_with_modifiers_the_composite_is_replaced() -> None:
     none = outcome(replace(POLICY, modifiers=by_value), 3, ready=0)
     assert none.composite is None
     assert none.active_metrics == ()
+    unknown = outcome(replace(POLICY, modifiers=by_value), 3, ready=None)
+    assert unknown.composite is None
+    assert "nobody knows the ready pods" in unknown.steps[0].render()
 
 
 def test_the_formula_may_deal_with_failures_itself() -> None:

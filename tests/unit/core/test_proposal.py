@@ -31,6 +31,7 @@ def ask(
     status_replicas: int = 4,
     ready_pods: int = 4,
     total_pods: int = 4,
+    pods_error: str | None = None,
 ) -> Proposal:
     """Return the proposal for a total over the given replicas and pods."""
     policy = Policy()
@@ -40,6 +41,7 @@ def ask(
         status_replicas=status_replicas,
         ready_pods=ready_pods,
         total_pods=total_pods,
+        pods_error=pods_error,
         readings={},
     )
     reading = Reading(metric=spec.name, sampled_at=0.0, values_milli=values_milli)
@@ -94,6 +96,21 @@ def test_value_within_tolerance_needs_no_pods() -> None:
 def test_value_at_zero_is_the_ratio() -> None:
     """From zero the ratio itself is the need."""
     assert ask(external(TargetType.VALUE), 25_000, spec_replicas=0, status_replicas=0).replicas == 3
+
+
+def test_unknown_pods_fail_what_involves_them() -> None:
+    """Nothing is made up for pods nobody sees; what needs none of them goes on."""
+    by_value = external(TargetType.VALUE)
+    failed = ask(by_value, 20_000, pods_error="the pods are hidden")
+    assert (failed.replicas, failed.error) == (None, "the pods are hidden")
+    assert failed.error_reason == "FailedGetExternalMetric"
+    cpu = MetricSpec(name="m", source=MetricSource.RESOURCE, resource="cpu", target_milli=500)
+    failed = ask(cpu, 20_000, pods_error="the pods are hidden")
+    assert (failed.replicas, failed.error) == (None, "the pods are hidden")
+    assert failed.error_reason == "FailedGetResourceMetric"
+    assert ask(external(), 68_000, pods_error="hidden").replicas == 7
+    assert ask(by_value, 10_500, pods_error="hidden").replicas == 4
+    assert ask(by_value, 25_000, spec_replicas=0, pods_error="hidden").replicas == 3
 
 
 def test_huge_values_end_at_int32() -> None:
