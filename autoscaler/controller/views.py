@@ -31,7 +31,7 @@ def summary(tracked: Tracked) -> dict[str, Any]:
         "currentReplicas": _after(latest) if latest else None,
         "desiredReplicas": latest.decision.desired_replicas if latest else None,
         "decidedAt": latest.decision.at if latest else None,
-        "why": explain(latest.decision) if latest else tracked.problem or "not decided yet",
+        "why": tracked.problem or (explain(latest.decision) if latest else "not decided yet"),
     }
 
 
