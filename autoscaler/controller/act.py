@@ -13,15 +13,14 @@ from autoscaler.controller.objects import key_for
 from autoscaler.controller.observe import observe, unreadable
 from autoscaler.controller.status import outline_of, rejected, status_of
 from autoscaler.controller.status_writer import StatusWriter
+from autoscaler.controller.target_pods import TargetPods
 from autoscaler.controller.targets import TargetGone, Targets
 from autoscaler.controller.tracked import Tracked
 from autoscaler.core.decide import decide, record_rescale
 from autoscaler.core.explain import explain
 from autoscaler.core.model import Condition, Decision, Memory, Reading
 from autoscaler.errors import Conflict, Forbidden, KubeError
-from autoscaler.kube.pods import PodView
 from autoscaler.kube.status import timestamp
-from autoscaler.kube.store import Store
 from autoscaler.runtime.clock import Clock
 from autoscaler.telemetry.metrics import Metrics
 
@@ -62,9 +61,12 @@ class Actor:
         tracked: Tracked,
         binding: Binding,
         readings: Mapping[str, Reading],
-        pods: Store[PodView] | None,
-    ) -> tuple[Entry, Memory]:
+        pods: TargetPods | None,
+    ) -> tuple[Entry, Memory] | None:
         """Decide on fresh facts and write the replicas; a conflict means to look again.
+
+        Returns:
+            None when the count would be lowered on doubtful facts: nothing is decided yet.
 
         Raises:
             TargetGone: The scale target is gone.
@@ -83,10 +85,11 @@ class Actor:
                 tracked.original_replicas = view.spec_replicas
             seen = observe(binding, view, readings, pods, self._clock.now())
             decision, memory = decide(binding.policy, tracked.memory, seen)
-            if not decision.is_rescale:
-                return Entry(decision=decision, outcome=Outcome.UNCHANGED), memory
-            if binding.policy.shadow:
-                return Entry(decision=decision, outcome=Outcome.SHADOW), memory
+            if pods is not None and pods.is_doubtful and decision.is_lowering:
+                return None
+            if binding.policy.shadow or not decision.is_rescale:
+                outcome = Outcome.SHADOW if decision.is_rescale else Outcome.UNCHANGED
+                return Entry(decision=decision, outcome=outcome), memory
             try:
                 await self._targets.scale(binding.target, view, decision.desired_replicas)
             except (TargetGone, Forbidden):

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from autoscaler.controller.binding import Binding
+from autoscaler.controller.target_pods import TargetPods
 from autoscaler.core.conditions import SELECTOR_REQUIRED
 from autoscaler.core.model import Observation, Reading
-from autoscaler.kube.pods import PodView
 from autoscaler.kube.scale import ScaleView
-from autoscaler.kube.store import Store
 
 
 def observe(
     binding: Binding,
     view: ScaleView,
     readings: Mapping[str, Reading],
-    pods: Store[PodView] | None,
+    pods: TargetPods | None,
     at: float,
 ) -> Observation:
     """Build the observation of an object.
@@ -35,7 +34,8 @@ def observe(
             status_replicas=view.status_replicas,
             readings=readings,
         )
-    seen = [] if pods is None else list(pods)
+    error = None if pods is None else pods.error
+    seen = [] if pods is None or error is not None else list(pods.store)
     missing = (SELECTOR_REQUIRED, f"{binding.target.text} has no pod selector in its scale")
     return Observation(
         at=at,
@@ -45,6 +45,7 @@ def observe(
         ready_pods=sum(pod.is_ready for pod in seen),
         total_pods=len(seen),
         pods=tuple(pod.pod for pod in seen),
+        pods_error=error,
         selector_error=None if view.selector else missing,
     )
 

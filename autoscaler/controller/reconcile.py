@@ -25,6 +25,7 @@ from autoscaler.controller.repeats import counted_once
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.controller.snapshots import Snapshots
 from autoscaler.controller.status import READY, explained, with_ready, without_ready
+from autoscaler.controller.target_pods import TargetPods
 from autoscaler.controller.targets import TargetGone
 from autoscaler.controller.tracked import Tracked, told_by
 from autoscaler.controller.watches import Watches
@@ -33,8 +34,6 @@ from autoscaler.core.resume import after_absence
 from autoscaler.errors import ConfigError, Forbidden
 from autoscaler.kube.autoscalers import AUTOSCALERS
 from autoscaler.kube.codec import CustomObject
-from autoscaler.kube.pods import PodView
-from autoscaler.kube.store import Store
 from autoscaler.runtime.clock import Clock, loop_seconds
 
 FIRST_READ_SECONDS: Final = 15.0
@@ -199,14 +198,18 @@ class Reconciler:
         readings = self._collector.readings.of(key)
         self._announcer.read(tracked, binding, readings)
         tracked.readings = readings
-        pods, is_waiting = self._pods(key, binding)
+        pods = self._pods(key, binding)
+        is_waiting = pods is not None and pods.is_awaited
         if is_waiting or self._awaits_reading(tracked, binding, readings):
             return NextTurn(loop_seconds=SOON_SECONDS)
         tracked.item = await self._lifecycle.hold(key, tracked.item, binding.target)
         if tracked.journal.latest is None:
             now = self._clock.now()
             tracked.memory = after_absence(binding.policy, tracked.memory, now)
-        entry, memory = await self._actor.scale(tracked, binding, readings, pods)
+        decided = await self._actor.scale(tracked, binding, readings, pods)
+        if decided is None:
+            return NextTurn(loop_seconds=SOON_SECONDS)
+        entry, memory = decided
         memory = counted_once(tracked, binding, readings, memory)
         tracked.denied_at = None
         before = tracked.memory.conditions
@@ -225,17 +228,23 @@ class Reconciler:
         self._actor.write_status(tracked, binding, entry, memory, shown)
         return NextTurn(
             self._next_seconds(tracked),
+            loop_seconds=pods.look_again_seconds if pods is not None else None,
             has_failed=entry.outcome is Outcome.FAILED,
             patience_seconds=entry.retry_after_seconds,
         )
 
-    def _pods(self, key: str, binding: Binding) -> tuple[Store[PodView] | None, bool]:
-        """Return the target's pods if they matter, and whether they are still to be listed."""
+    def _pods(self, key: str, binding: Binding) -> TargetPods | None:
+        """Return the target's pods if they matter.
+
+        Raises:
+            Forbidden: They do, and must not be watched.
+        """
         if not binding.needs_pods or not binding.pod_selector:
             self._watches.release(key)
-            return None, False
-        store = self._watches.pods(key, binding.target.namespace, binding.pod_selector)
-        return store, not store.has_synced
+            return None
+        pods = self._watches.pods(key, binding.target.namespace, binding.pod_selector)
+        pods.check_allowed()
+        return pods
 
     def _awaits_reading(
         self, tracked: Tracked, binding: Binding, readings: Mapping[str, Reading]

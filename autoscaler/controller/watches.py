@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from autoscaler.controller.target_pods import TargetPods, look_at
 from autoscaler.errors import Forbidden, KubeError, Unreachable
 from autoscaler.kube.autoscalers import AUTOSCALERS, Autoscaler, decode_autoscaler
 from autoscaler.kube.codec import (
@@ -50,7 +51,7 @@ class Watches:
         self._autoscalers: Reflector[Autoscaler] | None = None
         self._jobs: Reflector[JobView] | None = None
         self._workloads: dict[Resource, Store[Workload]] = {}
-        self._pods: dict[tuple[str, str], Store[PodView]] = {}
+        self._pods: dict[tuple[str, str], tuple[Reflector[PodView], float]] = {}
         self._pod_tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._pod_users: dict[str, tuple[str, str]] = {}
         self._on_workload: list[WorkloadListener] = []
@@ -148,27 +149,26 @@ class Watches:
             self._start(self._reflector(resource, store, decode_workload))
         return store
 
-    def pods(self, user: str, namespace: str, selector: str) -> Store[PodView]:
-        """Return the store of a target's pods, watched until :meth:`release` by the last user."""
+    def pods(self, user: str, namespace: str, selector: str) -> TargetPods:
+        """Return what is known of a target's pods, watched until :meth:`release` by the last user.
+
+        Args:
+            user: Who wants to know.
+            namespace: Of the pods.
+            selector: That matches them, textual form.
+        """
         wanted = (namespace, selector)
         if self._pod_users.get(user) != wanted:
             self.release(user)
             self._pod_users[user] = wanted
-        store = self._pods.get(wanted)
-        if store is None:
-            store = self._pods[wanted] = Store(name=f"pods {namespace} {selector}")
-            reflector = Reflector(
-                self._client,
-                PODS,
-                store,
-                decode=decode_pod,
-                namespace=namespace,
-                label_selector=selector,
-                rng=self._rng,
-            )
+        now = asyncio.get_running_loop().time()
+        known = self._pods.get(wanted)
+        if known is None:
+            known = self._pods[wanted] = (self._pod_reflector(namespace, selector), now)
             assert self._group is not None, "pods are only asked for by a running service"
-            self._pod_tasks[wanted] = self._group.create_task(reflector.run(), name="watch-pods")
-        return store
+            self._pod_tasks[wanted] = self._group.create_task(known[0].run(), name="watch-pods")
+        reflector, wanted_at = known
+        return look_at(reflector.store, reflector.stats, wanted_at=wanted_at, now=now)
 
     def release(self, user: str) -> None:
         """Note that an object no longer needs its target's pods."""
@@ -176,6 +176,17 @@ class Watches:
         if held is not None and held not in self._pod_users.values():
             del self._pods[held]
             self._pod_tasks.pop(held).cancel()
+
+    def _pod_reflector(self, namespace: str, selector: str) -> Reflector[PodView]:
+        return Reflector(
+            self._client,
+            PODS,
+            Store(name=f"pods {namespace} {selector}"),
+            decode=decode_pod,
+            namespace=namespace,
+            label_selector=selector,
+            rng=self._rng,
+        )
 
     def _workload_changed(
         self, resource: Resource, key: str, old: Workload | None, new: Workload | None

@@ -22,9 +22,15 @@ from autoscaler.controller.binding import Binding
 from autoscaler.controller.journal import Entry, Outcome
 from autoscaler.controller.observe import observe, unread_metrics
 from autoscaler.controller.rebinding import Rebinder
-from autoscaler.controller.reconcile import FIRST_READ_SECONDS, SOON_SECONDS, NextTurn
+from autoscaler.controller.reconcile import (
+    DENIED_SECONDS,
+    FIRST_READ_SECONDS,
+    SOON_SECONDS,
+    NextTurn,
+)
 from autoscaler.controller.repeats import counted_once
 from autoscaler.controller.settings import ControllerSettings
+from autoscaler.controller.target_pods import TargetPods
 from autoscaler.controller.tracked import Tracked
 from autoscaler.controller.triggers import uses_authentication
 from autoscaler.controller.workers import Workers
@@ -36,9 +42,7 @@ from autoscaler.external.cluster import Cluster, offline_triggers
 from autoscaler.external.served import Served, Trouble, Verdict, verdict_of
 from autoscaler.kube.cluster_reader import KubeClusterReader
 from autoscaler.kube.codec import CustomObject, ObjectMeta
-from autoscaler.kube.pods import PodView
 from autoscaler.kube.scale import ScaleView
-from autoscaler.kube.store import Store
 from autoscaler.kube.transport import KubeClient
 from autoscaler.plugins import ScalerRegistry
 from autoscaler.runtime.clock import Clock, loop_seconds
@@ -245,7 +249,11 @@ class Policies:
             if isinstance(error, Forbidden) or served.verdict is None:
                 self._reject(served, Trouble.UNAVAILABLE, error)
             raise
-        return await self._decide(served, binding)
+        try:
+            return await self._decide(served, binding)
+        except Forbidden as error:
+            self._reject(served, Trouble.UNAVAILABLE, error)
+            return retry
 
     async def _decide(self, served: Served, binding: Binding) -> NextTurn:
         tracked = served.tracked
@@ -253,7 +261,7 @@ class Policies:
         pods = self._pods(served, binding)
         age = loop_seconds(self._clock, self._clock.monotonic() - tracked.bound_at)
         is_early = age < FIRST_READ_SECONDS and bool(unread_metrics(binding, readings))
-        if is_early or (pods is not None and not pods.has_synced):
+        if is_early or (pods is not None and pods.is_awaited):
             served.wake()
             return NextTurn(loop_seconds=SOON_SECONDS)
         now = self._clock.now()
@@ -269,6 +277,8 @@ class Policies:
         decision, memory = decide(
             binding.policy, tracked.memory, observe(binding, view, readings, pods, now)
         )
+        if pods is not None and pods.is_doubtful and decision.is_lowering:
+            return NextTurn(loop_seconds=SOON_SECONDS)
         memory = counted_once(tracked, binding, readings, memory)
         outcome = Outcome.UNCHANGED
         if decision.is_rescale:
@@ -280,7 +290,10 @@ class Policies:
         self._say(served, verdict_of(binding.policy, decision, readings))
         served.replicas = decision.desired_replicas
         waits = (decision.requeue_after_seconds, self._bindings.next_lookup_seconds(tracked))
-        return NextTurn(min((wait for wait in waits if wait is not None), default=None))
+        return NextTurn(
+            min((wait for wait in waits if wait is not None), default=None),
+            loop_seconds=pods.look_again_seconds if pods is not None else None,
+        )
 
     async def _found(self, served: Served, binding: Binding, now: float) -> int:
         """Return what the target has, when nobody knows what KEDA was told.
@@ -299,11 +312,18 @@ class Policies:
             served.tracked.memory = replace(memory, last_active_at=now)
         return view.spec_replicas
 
-    def _pods(self, served: Served, binding: Binding) -> Store[PodView] | None:
+    def _pods(self, served: Served, binding: Binding) -> TargetPods | None:
+        """Return the target's pods if they matter.
+
+        Raises:
+            Forbidden: They do, and must not be watched.
+        """
         if self._cluster is None or not binding.needs_pods or not binding.pod_selector:
             return None
         namespace = binding.target.namespace
-        return self._cluster.watches.pods(served.key, namespace, binding.pod_selector)
+        pods = self._cluster.watches.pods(served.key, namespace, binding.pod_selector)
+        pods.check_allowed(DENIED_SECONDS)
+        return pods
 
     def _say(self, served: Served, verdict: Verdict) -> None:
         before = served.verdict

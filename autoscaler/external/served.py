@@ -106,7 +106,8 @@ def verdict_of(policy: Policy, decision: Decision, readings: Mapping[str, Readin
         readings: It was made from.
     """
     if _is_blind(decision, readings) and not _is_told(policy, decision):
-        errors = {one.metric: one.error for one in readings.values() if one.error is not None}
+        errors = {one.metric: one.error for one in decision.proposals if one.error}
+        errors.update({one.metric: one.error for one in readings.values() if one.error})
         why = "; ".join(f"{metric}: {error}" for metric, error in sorted(errors.items()))
         return Verdict(trouble=Trouble.UNAVAILABLE, why=why or "no metric could be read")
     return Verdict(replicas=decision.desired_replicas)

@@ -75,6 +75,7 @@ class ReflectorStats(msgspec.Struct):
 
     Attributes:
         failing: Why the store is not kept current right now, empty while it is.
+        failing_since: Since when, ``loop.time()``; None while it is.
     """
 
     lists: int = 0
@@ -84,6 +85,7 @@ class ReflectorStats(msgspec.Struct):
     refused_objects: int = 0
     last_error: str = ""
     failing: str = ""
+    failing_since: float | None = None
     last_failure: KubeError | None = None
 
 
@@ -186,7 +188,7 @@ class Reflector(Generic[T]):
         self._must_list = False
         self._is_paged = True
         self._fruitless = 0
-        self.stats.failing = ""
+        self._note_current()
         self.stats.lists += 1
 
     async def _page(self, token: str | None) -> ObjectList:
@@ -233,7 +235,7 @@ class Reflector(Generic[T]):
             params=params,
             inactivity_seconds=watch_seconds + self._settings.silence_margin_seconds,
         ) as lines:
-            self.stats.failing = ""
+            self._note_current()
             self._was_answered = True
             received = False
             async for line in lines:
@@ -315,11 +317,17 @@ class Reflector(Generic[T]):
         if error is not None:
             self.stats.errors += 1
             self.stats.failing = str(error)
+            if self.stats.failing_since is None:
+                self.stats.failing_since = now
             self.stats.last_error, self.stats.last_failure = str(error), error
             # A version that became too old is the normal end of a quiet watch.
             log = _log.info if isinstance(error, Gone) else _log.warning
             log("watch_interrupted", path=self._path, error=str(error), delay_seconds=delay)
         await asyncio.sleep(delay)
+
+    def _note_current(self) -> None:
+        self.stats.failing = ""
+        self.stats.failing_since = None
 
     def _backoff_after(self, error: KubeError | None) -> Backoff:
         if _is_unanswered(error) and not self._was_answered:

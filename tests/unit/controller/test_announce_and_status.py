@@ -13,6 +13,7 @@ from autoscaler.controller.binding import Binding
 from autoscaler.controller.journal import Entry, Outcome
 from autoscaler.controller.observe import observe, unread_metrics, unreadable
 from autoscaler.controller.status import explained, signature, status_of, with_ready
+from autoscaler.controller.target_pods import GRACE_SECONDS, TargetPods
 from autoscaler.controller.targets import TargetRef
 from autoscaler.controller.tracked import Tracked
 from autoscaler.core.model import (
@@ -23,12 +24,16 @@ from autoscaler.core.model import (
     Memory,
     MetricPolicy,
     MetricSpec,
+    Pod,
     Policy,
     Reading,
 )
-from autoscaler.kube.codec import CustomObject, ObjectMeta
+from autoscaler.errors import Unreachable
+from autoscaler.kube.codec import CustomObject, ObjectMeta, SlimMeta
+from autoscaler.kube.pods import PodView
 from autoscaler.kube.resources import DEPLOYMENTS, SCALED_OBJECTS
 from autoscaler.kube.scale import ScaleView
+from autoscaler.kube.store import Store
 from autoscaler.runtime.clock import ManualClock
 from autoscaler.telemetry.metrics import Metrics
 
@@ -227,6 +232,17 @@ def test_observation_counts_pods_only_when_needed() -> None:
     needing = Binding(
         **{f: getattr(binding(), f) for f in Binding.__struct_fields__} | {"needs_pods": True}
     )
+    pods = Store[PodView]()
+    meta = SlimMeta(name="web-1", namespace="shop", resource_version="7")
+    pod = PodView(metadata=meta, pod=Pod(name="web-1", phase="Running", ready="True"))
+    pods.replace({"shop/web-1": pod}, "9")
+    known = TargetPods(store=pods, failure=Unreachable("503"), hidden_seconds=GRACE_SECONDS - 1)
+    found = observe(needing, view, readings, known, 5.0)
+    assert (found.ready_pods, found.total_pods, found.pods_error) == (1, 1, None)
+    hidden = TargetPods(store=pods, failure=Unreachable("503"), hidden_seconds=GRACE_SECONDS)
+    found = observe(needing, view, readings, hidden, 5.0)
+    assert (found.ready_pods, found.total_pods, found.pods) == (0, 0, ())
+    assert found.pods_error == "the pods of the target cannot be watched: 503"
     blind = observe(needing, view, readings, None, 5.0)
     assert blind.selector_error is not None
     assert 'Deployment "shop/web"' in blind.selector_error[1]
