@@ -6,7 +6,7 @@ becomes an empty parameter. Values are secrets: they are passed on and never log
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -74,16 +74,35 @@ class ResolvedTrigger(msgspec.Struct, frozen=True, kw_only=True):
         return f"ResolvedTrigger(auth={sorted(self.auth)}, env={sorted(self.env)})"
 
 
-class TargetEnvironment(msgspec.Struct, frozen=True, kw_only=True):
-    """Where ``FromEnv`` parameters come from.
+class TargetEnvironment:
+    """Where parameters that name an environment variable come from.
 
-    Attributes:
+    Reading a pod template may need a right that nothing else does, so it is read when the first
+    variable is looked up.
+
+    Args:
         template: Pod template of the scale target, None when it has none.
         container: ``envSourceContainerName``, empty = the first container.
+        read: Gets the template when it is not at hand; raises KubeError.
     """
 
-    template: TemplateSpec | None = None
-    container: str = ""
+    def __init__(
+        self,
+        template: TemplateSpec | None = None,
+        container: str = "",
+        *,
+        read: Callable[[], Awaitable[TemplateSpec | None]] | None = None,
+    ) -> None:
+        self._template = template
+        self._read = read
+        self.container = container
+
+    async def template(self) -> TemplateSpec | None:
+        """Return the pod template, asked for once; raises KubeError."""
+        if self._read is not None:
+            self._template = await self._read()
+            self._read = None
+        return self._template
 
 
 class _EntryRef(msgspec.Struct, frozen=True):
@@ -175,12 +194,13 @@ class Resolver:
         target: TargetEnvironment,
         container: str = "",
     ) -> str | None:
-        if target.template is None:
+        template = await target.template()
+        if template is None:
             raise ConfigError(
                 f'environment variable "{name}": the scale target has no pod template to take it '
                 "from; use authenticationRef"
             )
-        chosen = find_container(target.template, container or target.container)
+        chosen = find_container(template, container or target.container)
         return await ContainerEnvironment(chosen, namespace, reader).get(name)
 
     async def _authenticate(

@@ -22,7 +22,6 @@ from autoscaler.controller.triggers import (
     TriggerBinder,
     TriggerOwner,
     describe_metric,
-    needs_environment,
     trigger_metrics,
 )
 from autoscaler.core.model import MetricPolicy, MetricSpec, Policy, TargetType
@@ -99,8 +98,8 @@ class Places(Protocol):
         """
         ...
 
-    async def environment(self, obj: ScaledObject, target: TargetRef) -> TargetEnvironment:
-        """Return where ``FromEnv`` parameters come from; raises KubeError."""
+    def environment(self, obj: ScaledObject, target: TargetRef) -> TargetEnvironment:
+        """Return where ``FromEnv`` parameters come from."""
         ...
 
     def usage(
@@ -152,7 +151,7 @@ class Binder:
             is_metric_source=obj.modifiers is not None,
             safe_defaults=not obj.is_keda,
         )
-        environment = await self._environment(obj, found[0]) if found else None
+        environment = self._places.environment(obj, found[0]) if found else None
         bound = await self._triggers.bind(owner, environment, problems)
         if problems or found is None:
             raise InvalidObject(problems)
@@ -175,12 +174,6 @@ class Binder:
     def forget(self, uid: str) -> None:
         """Drop what is kept for an object that is gone."""
         self._triggers.forget(uid)
-
-    async def _environment(self, obj: ScaledObject, target: TargetRef) -> TargetEnvironment:
-        """Return where ``FromEnv`` parameters come from; read only if there may be any."""
-        if not needs_environment(obj.spec.triggers):
-            return TargetEnvironment()
-        return await self._places.environment(obj, target)
 
     def _readers(
         self, obj: ScaledObject, target: TargetRef, selector: str, scalers: Sequence[Scaler]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from autoscaler.api.problems import Problem
 from autoscaler.api.scaledobject import ScaledObject
@@ -51,11 +52,11 @@ class ClusterPlaces:
             return None
         return target, view.selector
 
-    async def environment(self, obj: ScaledObject, target: TargetRef) -> TargetEnvironment:
+    def environment(self, obj: ScaledObject, target: TargetRef) -> TargetEnvironment:
         """Return where ``FromEnv`` parameters come from."""
         return TargetEnvironment(
-            template=await self._targets.template(target),
             container=obj.spec.scale_target_ref.env_source_container_name,
+            read=partial(self._targets.template, target),
         )
 
     def usage(

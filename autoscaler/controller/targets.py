@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from autoscaler.controller.watches import Watches
-from autoscaler.errors import NotFound, Unreachable, shorten
+from autoscaler.errors import Forbidden, NotFound, Unreachable, shorten
 from autoscaler.kube.codec import TemplateSpec, Workload, decode_workload
 from autoscaler.kube.resources import DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, Resource
 from autoscaler.kube.scale import ScaleView, read_scale, write_scale
@@ -85,15 +85,25 @@ class Targets:
 
         Raises:
             TargetGone: There is no such object.
+            Forbidden: Scaling a kind of others needs no right to read it, this does.
             KubeError: The API server could not be asked.
         """
-        if target.resource in WATCHED:
+        resource = target.resource
+        if resource in WATCHED:
             return (await self._stored(target)).spec.template.spec
-        path = target.resource.path(target.namespace, target.name)
+        path = resource.path(target.namespace, target.name)
         try:
             spec = decode_workload(await self._client.request("GET", path)).spec.template.spec
         except NotFound:
             raise TargetGone(target) from None
+        except Forbidden as error:
+            kind = f"{resource.plural}.{resource.group}".rstrip(".")
+            right = f'get {kind} in namespace "{target.namespace}"'
+            raise Forbidden(
+                f"the pod template of {target.text} cannot be read without the right to "
+                f"{right}: {error}",
+                status=error.status,
+            ) from error
         except msgspec.MsgspecError:
             # Another shape than a workload's: no pod template we could read.
             return None

@@ -243,14 +243,6 @@ class TriggerBinder:
         return None
 
 
-def needs_environment(triggers: Sequence[Trigger]) -> bool:
-    """Whether anything a trigger refers to may be in the environment of a container."""
-    return any(
-        reference.environment_keys or reference.authentication_name
-        for reference in map(_references, range(len(triggers)), triggers)
-    )
-
-
 def uses_authentication(triggers: Sequence[Trigger], name: str, *, is_cluster: bool) -> bool:
     """Whether a trigger names a TriggerAuthentication or ClusterTriggerAuthentication."""
     references = [trigger.authentication_ref for trigger in triggers]

@@ -30,7 +30,7 @@ class NoCluster:
                 problems.append(Problem(where, "needs access to the cluster it is in"))
         return TargetRef(DEPLOYMENTS, obj.metadata.namespace, obj.metadata.name), ""
 
-    async def environment(self, obj: ScaledObject, target: TargetRef) -> TargetEnvironment:
+    def environment(self, obj: ScaledObject, target: TargetRef) -> TargetEnvironment:
         """Return that nothing is known."""
         del obj, target
         return TargetEnvironment()
@@ -70,10 +70,10 @@ class StrangersPlaces:
             problems += self._borrowed(obj)
         return await self._places.find(obj, problems)
 
-    async def environment(self, obj: ScaledObject, target: TargetRef) -> TargetEnvironment:
+    def environment(self, obj: ScaledObject, target: TargetRef) -> TargetEnvironment:
         """Return the values that came with the call, else what the target's container has."""
         if not self._environment:
-            return await self._places.environment(obj, target)
+            return self._places.environment(obj, target)
         values = [
             EnvVar(name=name, value=value.replace("$", "$$"))
             for name, value in self._environment.items()

@@ -77,6 +77,56 @@ async def resolve(
     return found, [str(problem) for problem in problems]
 
 
+class Template:
+    """A pod template somewhere else."""
+
+    def __init__(self, found: TemplateSpec | Forbidden) -> None:
+        self.found = found
+        self.reads = 0
+
+    async def read(self) -> TemplateSpec:
+        self.reads += 1
+        if isinstance(self.found, Forbidden):
+            raise self.found
+        return self.found
+
+
+async def test_pod_template_is_read_once_and_only_for_variables() -> None:
+    """A Secret needs none; two variables of a trigger need one read."""
+    objects = Objects()
+    objects.secrets["shop/s"] = {"pw": "secret"}
+    objects.authentications["shop/a"] = {
+        "secretTargetRef": [{"parameter": "password", "name": "s", "key": "pw"}]
+    }
+    main = TemplateContainer(name="main", env=[variable("HOST", "db"), variable("PORT", "1")])
+    there = Template(template(main))
+    target = TargetEnvironment(read=there.read)
+    found, problems = await resolve(objects, auth="a", target=target)
+    assert (found.auth, problems, there.reads) == ({"password": "secret"}, [], 0)
+    names = {"hostFromEnv": "HOST", "portFromEnv": "PORT"}
+    found, problems = await resolve(objects, metadata=names, auth="a", target=target)
+    assert (found.env, problems, there.reads) == ({"HOST": "db", "PORT": "1"}, [], 1)
+
+
+async def test_denied_pod_template_is_the_problem_of_each_variable() -> None:
+    """Whatever needs no variable is looked up all the same."""
+    objects = Objects()
+    objects.secrets["shop/s"] = {"pw": "secret"}
+    objects.authentications["shop/a"] = {
+        "secretTargetRef": [{"parameter": "password", "name": "s", "key": "pw"}],
+        "env": [{"parameter": "host", "name": "HOST"}],
+    }
+    target = TargetEnvironment(read=Template(Forbidden("no right", status=403)).read)
+    names = {"portFromEnv": "PORT"}
+    found, problems = await resolve(objects, metadata=names, auth="a", target=target)
+    assert found.auth == {"password": "secret"}
+    subject = 'TriggerAuthentication "shop/a": spec.env, parameter host'
+    assert problems == [
+        "spec.triggers[2].metadata.portFromEnv: no right",
+        f"spec.triggers[2].authenticationRef: {subject}: no right",
+    ]
+
+
 async def test_all_supported_sources_become_parameters() -> None:
     """Secret, ConfigMap and environment entries are merged; the Secret wins."""
     objects = Objects()
