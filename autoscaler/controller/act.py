@@ -20,6 +20,7 @@ from autoscaler.core.decide import decide, record_rescale
 from autoscaler.core.explain import explain
 from autoscaler.core.model import Condition, Decision, Memory, Reading
 from autoscaler.errors import Conflict, Forbidden, KubeError
+from autoscaler.kube.scale import ScaleView
 from autoscaler.kube.status import timestamp
 from autoscaler.runtime.clock import Clock
 from autoscaler.telemetry.metrics import Metrics
@@ -56,14 +57,31 @@ class Actor:
         self._metrics = metrics
         self._status_seconds = status_seconds
 
+    async def look(self, binding: Binding) -> ScaleView | KubeError:
+        """Return what the target has, or why that cannot be told at the moment.
+
+        Raises:
+            TargetGone: The scale target is gone.
+            Forbidden: A right to read it is missing.
+        """
+        return await self._look(binding, fresh=False)
+
     async def scale(
         self,
         tracked: Tracked,
         binding: Binding,
         readings: Mapping[str, Reading],
         pods: TargetPods | None,
+        view: ScaleView | KubeError,
     ) -> tuple[Entry, Memory] | None:
         """Decide on fresh facts and write the replicas; a conflict means to look again.
+
+        Args:
+            tracked: The object.
+            binding: Of the object.
+            readings: By metric name.
+            pods: The target's pods; None when no metric needs them.
+            view: From a :meth:`look` a moment ago.
 
         Returns:
             None when the count would be lowered on doubtful facts: nothing is decided yet.
@@ -75,12 +93,10 @@ class Actor:
         entry: Entry | None = None
         memory = tracked.memory
         for attempt in range(CONFLICTS_MAX):
-            try:
-                view = await self._targets.view(binding.target, fresh=attempt > 0)
-            except (TargetGone, Forbidden):
-                raise
-            except KubeError as error:
-                return self._without_scale(tracked, binding, readings, error)
+            if attempt > 0:
+                view = await self._look(binding, fresh=True)
+            if isinstance(view, KubeError):
+                return self._without_scale(tracked, binding, readings, view)
             if tracked.original_replicas is None:
                 tracked.original_replicas = view.spec_replicas
             seen = observe(binding, view, readings, pods, self._clock.now())
@@ -107,6 +123,14 @@ class Actor:
             binding.policy, memory, entry.decision, now, succeeded=False, error=entry.error
         )
         return entry, memory
+
+    async def _look(self, binding: Binding, *, fresh: bool) -> ScaleView | KubeError:
+        try:
+            return await self._targets.view(binding.target, fresh=fresh)
+        except (TargetGone, Forbidden):
+            raise
+        except KubeError as error:
+            return error
 
     def write_status(
         self,

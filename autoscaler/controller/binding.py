@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from autoscaler.api.parse import parse_object
 from autoscaler.api.policy import scaled_object_policy
@@ -15,7 +16,7 @@ from autoscaler.collect.resolve import ResolvedTrigger, TargetEnvironment
 from autoscaler.collect.subscription import MetricReader
 from autoscaler.controller.adoption import with_taken_over
 from autoscaler.controller.objects import group_of
-from autoscaler.controller.resource_metrics import RESOURCE_SOURCES
+from autoscaler.controller.resource_metrics import RESOURCE_SOURCES, ResourceMetrics
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.controller.targets import TargetRef
 from autoscaler.controller.triggers import (
@@ -66,7 +67,7 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def found(self) -> object:
         """What was looked up to make the binding."""
-        return self.target, self.resolved, self.metrics
+        return self.target, self.pod_selector, self.resolved, self.metrics
 
     @property
     def external_metrics(self) -> tuple[str, ...]:
@@ -83,6 +84,16 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
     def describe(self, metric: str) -> str:
         """Return which trigger a metric belongs to, for messages."""
         return describe_metric(self.metrics, metric)
+
+    def selecting(self, selector: str) -> Binding:
+        """Return the binding for a target whose pods are others than they were."""
+        readers = tuple(
+            (replace(reader, selector=selector), seconds)
+            if isinstance(reader, ResourceMetrics)
+            else (reader, seconds)
+            for reader, seconds in self.readers
+        )
+        return replace(self, pod_selector=selector, readers=readers)
 
 
 class Places(Protocol):

@@ -9,6 +9,7 @@ from autoscaler.controller.target_pods import TargetPods
 from autoscaler.core.conditions import SELECTOR_REQUIRED
 from autoscaler.core.model import Observation, Reading
 from autoscaler.kube.scale import ScaleView
+from autoscaler.kube.selector import select_the_same
 
 
 def observe(
@@ -48,6 +49,14 @@ def observe(
         pods_error=error,
         selector_error=None if view.selector else missing,
     )
+
+
+def selects_others(binding: Binding, view: ScaleView) -> bool:
+    """Whether the target's pods matter and are not those the binding was made for.
+
+    The controller of a custom kind may fill in the selector of its scale after we have looked.
+    """
+    return binding.needs_pods and not select_the_same(binding.pod_selector, view.selector)
 
 
 def unread_metrics(binding: Binding, readings: Mapping[str, Reading]) -> list[str]:

@@ -16,6 +16,8 @@ from autoscaler.sdk.scaler import Answer, Source, SourceContext
 
 RESOURCE_SOURCES: Final = frozenset({MetricSource.RESOURCE, MetricSource.CONTAINER_RESOURCE})
 CONCURRENT_READS: Final = 8
+METRICS_API: Final = "metrics.k8s.io"
+NOWHERE: Final = "no pods"
 
 
 class ResourceMetrics(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +26,7 @@ class ResourceMetrics(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         client: Connection to the API server that also serves ``metrics.k8s.io``.
         namespace: Of the target.
-        selector: Of the target's pods, textual.
+        selector: Of the target's pods, textual; empty = nobody knows which pods are the target's.
         specs: The metrics, all of a source in :data:`RESOURCE_SOURCES`.
     """
 
@@ -38,13 +40,13 @@ class ResourceMetrics(msgspec.Struct, frozen=True, kw_only=True):
         return self.specs
 
     def source_key(self) -> Hashable:
-        """Return the one key there is: the metrics API of this cluster."""
-        return "metrics.k8s.io"
+        """Return the metrics API of this cluster, which is not asked about unknown pods."""
+        return METRICS_API if self.selector else NOWHERE
 
     def open_source(self, context: SourceContext) -> Source:
         """Build the source."""
         del context
-        return UsageSource(self.client)
+        return UsageSource(self.client) if self.selector else NoSource()
 
     def query(self, metric_name: str) -> Hashable:
         """Return whose usage to read; all metrics of a target share one answer."""
@@ -54,6 +56,11 @@ class ResourceMetrics(msgspec.Struct, frozen=True, kw_only=True):
     def reading(self, metric_name: str, answer: Answer, at: float) -> Reading:
         """Pick the resource out of the usage of the pods."""
         spec = next(spec for spec in self.specs if spec.name == metric_name)
+        if not self.selector:
+            raise MetricUnavailable(
+                f"{spec.resource} usage is not read: the scale of the target has no pod selector, "
+                "so nobody knows which pods are its own"
+            )
         usage: tuple[PodMetrics, ...] = answer
         samples = resource_samples(usage, spec.resource or "", spec.container)
         if not samples:
@@ -62,6 +69,20 @@ class ResourceMetrics(msgspec.Struct, frozen=True, kw_only=True):
                 f'"{self.selector}" in namespace {self.namespace}'
             )
         return Reading(metric=metric_name, sampled_at=at, samples=samples)
+
+
+class NoSource:
+    """Stands for the metrics API where the pods are unknown: all of a namespace would be wrong."""
+
+    async def fetch(
+        self, queries: Sequence[Hashable], at: float
+    ) -> Mapping[Hashable, Answer | MetricError]:
+        """Answer with no pods."""
+        del at
+        return dict.fromkeys(queries, ())
+
+    async def close(self) -> None:
+        """Nothing to release."""
 
 
 class UsageSource:

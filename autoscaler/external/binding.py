@@ -128,6 +128,11 @@ class PolicyBinder:
         return Binder(triggers=self._triggers, places=places, settings=self._settings)
 
 
+def is_alone(binding: Binding) -> bool:
+    """Whether a binding was built without knowing what is scaled."""
+    return binding.obj.spec.scale_target_ref.name == STAND_IN_TARGET
+
+
 def _item(ask: Ask, intent: InlinePolicy, uid: str) -> CustomObject:
     annotations = {
         str(key): str(value)

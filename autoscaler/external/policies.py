@@ -20,7 +20,7 @@ from autoscaler.collect.poll import Collector
 from autoscaler.collect.source_loop import FetchReport
 from autoscaler.controller.binding import Binding
 from autoscaler.controller.journal import Entry, Outcome
-from autoscaler.controller.observe import observe, unread_metrics
+from autoscaler.controller.observe import observe, selects_others, unread_metrics
 from autoscaler.controller.rebinding import Rebinder
 from autoscaler.controller.reconcile import (
     DENIED_SECONDS,
@@ -37,7 +37,7 @@ from autoscaler.controller.workers import Workers
 from autoscaler.core.decide import decide, record_rescale
 from autoscaler.errors import AutoscalerError, ConfigError, Forbidden, KubeError, NotFound
 from autoscaler.external.asks import Ask, NamedPolicy, intent_of
-from autoscaler.external.binding import PolicyBinder
+from autoscaler.external.binding import PolicyBinder, is_alone
 from autoscaler.external.cluster import Cluster, offline_triggers
 from autoscaler.external.served import Served, Trouble, Verdict, verdict_of
 from autoscaler.kube.cluster_reader import KubeClusterReader
@@ -264,6 +264,8 @@ class Policies:
         if is_early or (pods is not None and pods.is_awaited):
             served.wake()
             return NextTurn(loop_seconds=SOON_SECONDS)
+        if await self._selects_others(served, binding):
+            return NextTurn(loop_seconds=SOON_SECONDS)
         now = self._clock.now()
         if served.replicas is None:
             served.replicas = await self._found(served, binding, now)
@@ -295,13 +297,29 @@ class Policies:
             loop_seconds=pods.look_again_seconds if pods is not None else None,
         )
 
+    async def _selects_others(self, served: Served, binding: Binding) -> bool:
+        """Go on with other pods if the scale of the target selects others by now; say if so."""
+        if self._cluster is None or not binding.needs_pods:
+            return False
+        try:
+            view = await self._cluster.targets.view(binding.target)
+        except KubeError:
+            # Whether it is there matters to KEDA, which scales it.
+            return False
+        if not selects_others(binding, view):
+            return False
+        served.tracked.binding = binding.selecting(view.selector)
+        served.tracked.bound_at = self._clock.monotonic()
+        self._collector.register(served.key, served.tracked.binding.readers)
+        return True
+
     async def _found(self, served: Served, binding: Binding, now: float) -> int:
         """Return what the target has, when nobody knows what KEDA was told.
 
         Work that was there until a moment ago is assumed for a target with replicas: a cooldown
         that was running begins again, and nothing is lowered early.
         """
-        if self._cluster is None or not binding.pod_selector:
+        if self._cluster is None or is_alone(binding):
             return 0
         try:
             view = await self._cluster.targets.view(binding.target)

@@ -95,6 +95,23 @@ def parse_selector(text: str) -> Selector:
     return Selector(tuple(requirements))
 
 
+def select_the_same(one: str, other: str) -> bool:
+    """Whether two textual selectors are the same but for the order of what they require.
+
+    The API server sorts requirements and values, a workload's ``spec.selector`` need not be.
+    """
+    if one == other:
+        return True
+    try:
+        return _in_order(parse_selector(one)) == _in_order(parse_selector(other))
+    except ConfigError:
+        return False
+
+
+def _in_order(selector: Selector) -> list[tuple[str, str, list[str]]]:
+    return sorted((r.key, r.operator, sorted(r.values)) for r in selector.requirements)
+
+
 def selector_of(wire: LabelSelector) -> Selector:
     """Return a workload's ``spec.selector``; raises ConfigError for an unknown operator."""
     labels = (Requirement(key, "in", (value,)) for key, value in sorted(wire.match_labels.items()))

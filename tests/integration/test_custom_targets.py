@@ -1,11 +1,17 @@
-"""Targets of kinds that others define: their rights."""
+"""Targets of kinds that others define: their rights, their pods, their scope."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from autoscaler.controller.binding import Binding
+from autoscaler.controller.settings import ControllerSettings
+from autoscaler.core.model import HpaSettings
 from autoscaler.demo.cluster import EmbeddedCluster
+from autoscaler.demo.metrics_api import Usage
+from autoscaler.demo.objects import JsonObject
 from tests.integration.test_bad_input import authentication, cron, password
 from tests.integration.test_references import auth_of, coded, pages
 from tests.integration.test_targets import ROLLOUT, count, define
@@ -17,12 +23,43 @@ TEMPLATE = {
     "metadata": {"labels": {"app": "web"}},
     "spec": {"containers": [{"name": "main", "env": [{"name": "LOGIN", "value": "known"}]}]},
 }
+BY_VALUE = {**cron(), "metricType": "Value"}
+CPU = {"type": "cpu", "metricType": "AverageValue", "metadata": {"value": "100m"}}
+FRESH_PODS_COUNT = ControllerSettings(
+    refresh_seconds=600.0,
+    resource_metrics_seconds=0.3,
+    hpa=HpaSettings(cpu_initialization_period_seconds=0, initial_readiness_delay_seconds=0),
+)
 
 
 def roll_out(world: World, **spec: Any) -> None:
     """Create a Rollout as its user does; its status is its controller's."""
     define(world, ROLLOUT)
     world.create("Rollout", "web", api=API, spec={"replicas": 1, "template": TEMPLATE, **spec})
+
+
+def select(world: World, selector: str) -> None:
+    """Write the selector into the status, as the controller of Rollouts does."""
+    world.report("Rollout", "web", api=API, selector=selector, HPAReplicas=1)
+
+
+def pod(world: World, name: str, **labels: str) -> None:
+    """Create a pod, which starts where there are nodes."""
+    containers = [{"name": "main", "image": "demo"}]
+    world.create("Pod", name, metadata={"labels": labels}, spec={"containers": containers})
+
+
+def binding(world: World) -> Binding | None:
+    """Return what the service does for the object."""
+    reconciler: Any = world.service._reconciler
+    found = reconciler.tracked.get("default/web")
+    return found.binding if found else None
+
+
+def selector(world: World) -> str | None:
+    """Return the selector the service works with; None while there is no binding."""
+    bound = binding(world)
+    return bound.pod_selector if bound else None
 
 
 def says(world: World, kind: str, text: str) -> Callable[[], bool]:
@@ -58,3 +95,60 @@ async def test_denied_pod_template_is_the_problem_of_who_needs_it() -> None:
         assert "spec.triggers[1].metadata.usernameFromEnv" in message
         cluster.faults.permit("get", "rollouts")
         await world.until(lambda: auth_of(world, "web") == "known")
+
+
+async def test_selector_that_comes_late_or_changes_is_followed() -> None:
+    """Pods are those the scale selects by now, not those it selected when the object came."""
+    async with running(FRESH_PODS_COUNT) as world:
+        world.cluster.add_pool("shop", 1, cpu="8", memory="16Gi")
+        roll_out(world)
+        world.scale_on("web", BY_VALUE, scaleTargetRef=REF, minReplicaCount=1)
+        await world.until(says(world, "ScalingActive", "has no pod selector"))
+        pod(world, "one", app="web")
+        select(world, "app=web")
+        await world.until(lambda: world.condition("web", "ScalingActive")[0] == "True")
+        assert selector(world) == "app=web"
+        pod(world, "two", app="web", track="stable")
+        select(world, "app=web,track=stable")
+        await world.until(lambda: selector(world) == "app=web,track=stable")
+        await world.until(lambda: world.condition("web", "ScalingActive")[0] == "True")
+        select(world, "")
+        await world.until(says(world, "ScalingActive", "has no pod selector"))
+
+
+async def test_usage_of_a_whole_namespace_is_never_taken_for_that_of_a_target() -> None:
+    """Without a selector nobody's usage is read and nothing moves; with one only its pods' is."""
+    async with running(FRESH_PODS_COUNT) as world:
+        world.cluster.add_pool("shop", 1, cpu="8", memory="16Gi")
+        shown: set[str] = set()
+
+        def usage(one: JsonObject) -> Usage:
+            shown.add(one["metadata"]["name"])
+            return Usage(cpu_milli=300, memory_bytes=0)
+
+        world.cluster.metrics.usage = usage
+        pod(world, "stranger", app="other")
+        pod(world, "own", app="web")
+        roll_out(world)
+        world.scale_on("web", CPU, scaleTargetRef=REF, minReplicaCount=1)
+        await world.until(says(world, "ScalingActive", "has no pod selector"))
+        text = str(world.service.explain_text("default", "web"))
+        assert "cpu usage is not read: the scale of the target has no pod selector" in text
+        assert count(world, ROLLOUT, "web") == 1
+        assert shown == set()
+        select(world, "app=web")
+        await world.until(lambda: count(world, ROLLOUT, "web") == 3)
+        assert shown == {"own"}
+
+
+async def test_order_of_a_selector_is_no_change() -> None:
+    """The API server sorts what a Deployment's author need not: nothing is bound anew for that."""
+    async with running(FRESH_PODS_COUNT) as world:
+        roll_out(world)
+        select(world, "tier in (b,a),app=web")
+        world.scale_on("web", BY_VALUE, scaleTargetRef=REF, minReplicaCount=1)
+        await world.until(lambda: selector(world) == "tier in (b,a),app=web")
+        bound = binding(world)
+        select(world, "app=web,tier in (a,b)")
+        await asyncio.sleep(2.5)
+        assert binding(world) is bound

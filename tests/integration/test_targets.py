@@ -26,37 +26,31 @@ PATHS = {
 
 def define(world: World, kind: tuple[str, str, str, str]) -> None:
     """Install a CustomResourceDefinition with the scale paths of a kind."""
+    world.cluster.create(definition(kind))
+
+
+def definition(kind: tuple[str, str, str, str]) -> JsonObject:
+    """Return a CustomResourceDefinition with the scale paths of a kind."""
     group, version, name, plural = kind
     spec_path, status_path, selector = PATHS[kind]
     scale = {"specReplicasPath": spec_path, "statusReplicasPath": status_path}
     if selector:
         scale["labelSelectorPath"] = selector
-    world.cluster.create(
-        {
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {"name": f"{plural}.{group}"},
-            "spec": {
-                "group": group,
-                "scope": "Namespaced",
-                "names": {"kind": name, "plural": plural, "singular": name.lower()},
-                "versions": [
-                    {
-                        "name": version,
-                        "served": True,
-                        "storage": True,
-                        "subresources": {"status": {}, "scale": scale},
-                        "schema": {
-                            "openAPIV3Schema": {
-                                "type": "object",
-                                "x-kubernetes-preserve-unknown-fields": True,
-                            }
-                        },
-                    }
-                ],
-            },
-        }
-    )
+    free = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    served = {
+        "name": version,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}, "scale": scale},
+        "schema": {"openAPIV3Schema": free},
+    }
+    names = {"kind": name, "plural": plural, "singular": name.lower()}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [served]},
+    }
 
 
 def count(world: World, kind: tuple[str, str, str, str], name: str) -> int:

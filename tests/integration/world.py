@@ -96,6 +96,14 @@ class World:
         resource = self.cluster.registry.resource(api, kind)
         self.cluster.registry.modify(resource, NAMESPACE, name, mutation)
 
+    def report(
+        self, kind: str, name: str, *, api: str = "flyball.dev/v1alpha1", **status: Any
+    ) -> None:
+        """Write fields of an object's status as its controller does."""
+        resource = self.cluster.registry.resource(api, kind)
+        item = self.cluster.registry.get(resource, NAMESPACE, name)
+        self.cluster.registry.set_status(resource, item, {**item.value.get("status", {}), **status})
+
     def delete(self, kind: str, name: str, *, api: str = "flyball.dev/v1alpha1") -> None:
         """Delete an object."""
         self.cluster.registry.delete(self.cluster.registry.resource(api, kind), NAMESPACE, name)

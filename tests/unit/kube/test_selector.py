@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from autoscaler.errors import ConfigError
 from autoscaler.kube.codec import LabelSelector
-from autoscaler.kube.selector import Requirement, Selector, parse_selector, selector_text
+from autoscaler.kube.selector import (
+    Requirement,
+    Selector,
+    parse_selector,
+    select_the_same,
+    selector_text,
+)
 
 LABELS = {"app": "web", "tier": "front", "empty": ""}
 
@@ -46,6 +52,23 @@ LABELS = {"app": "web", "tier": "front", "empty": ""}
 def test_matching_follows_kubernetes(text: str, matches: bool) -> None:
     """Each operator means what it means to the API server; absent labels satisfy negations."""
     assert parse_selector(text).matches(LABELS) is matches
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("", "", True),
+        ("app=web", "", False),
+        ("a=b,c in (e,d)", "c in (d,e),a=b", True),
+        ("app in (web)", "app=web", True),
+        ("app=web", "app!=web", False),
+        ("app>3", "app>3", True),
+        ("app>3", "app>4", False),
+    ],
+)
+def test_selectors_are_compared_by_what_they_select(one: str, other: str, same: bool) -> None:
+    """Order and spelling do not matter; what cannot be read is the same only as itself."""
+    assert select_the_same(one, other) is same
 
 
 @pytest.mark.parametrize(
