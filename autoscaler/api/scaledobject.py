@@ -23,7 +23,7 @@ class ScaleTargetRef(ApiModel):
     api_version: str = ""
     """Default ``apps/v1``."""
     kind: str = ""
-    """Default ``Deployment``; any kind with a scale subresource."""
+    """Default ``Deployment``; any namespaced kind with a scale subresource."""
     env_source_container_name: str = ""
     """Container whose environment ``…FromEnv`` parameters read; default the first."""
 

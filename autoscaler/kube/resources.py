@@ -36,6 +36,11 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     has_scale: bool = False
 
     @property
+    def is_scale_target(self) -> bool:
+        """Whether objects of a namespace may scale it."""
+        return self.has_scale and self.namespaced
+
+    @property
     def api_version(self) -> str:
         """``group/version``, or just the version for core."""
         return f"{self.group}/{self.version}" if self.group else self.version
@@ -131,7 +136,8 @@ class Discovery:
     """Finds the resource behind an ``apiVersion`` and ``kind``; answers are cached.
 
     The workloads of ``apps/v1`` are known without asking. A kind found once is served from memory
-    for good; a missing one is asked for again after ``UNKNOWN_KIND_SECONDS``.
+    for good. One that is missing, or cannot be scaled though that is wanted, is asked for again
+    after ``UNKNOWN_KIND_SECONDS``: definitions come and change at any time.
     """
 
     def __init__(self, client: KubeClient) -> None:
@@ -147,17 +153,18 @@ class Discovery:
             api_version: ``group/version`` or ``v1``; empty means ``apps/v1``, as in a
                 ``scaleTargetRef``.
             kind: CamelCase; empty means ``Deployment``.
-            needs_scale: Insist on a scale subresource.
+            needs_scale: Insist on a scale target: a kind with a scale subresource that lives in
+                namespaces, as objects that scale it do.
 
         Raises:
-            ConfigError: The API server serves no such kind, or it has no scale subresource.
+            ConfigError: The API server serves no such kind, or it is no scale target.
             KubeError: The API server could not be asked.
         """
         api_version, kind = api_version or "apps/v1", kind or "Deployment"
         found = self._known.get((api_version, kind))
-        if found is None:
+        if found is None or (needs_scale and not found.is_scale_target):
             async with self._lock:
-                await self._learn(api_version, kind)
+                await self._learn(api_version)
             found = self._known.get((api_version, kind))
         if found is None:
             raise ConfigError(
@@ -171,12 +178,16 @@ class Discovery:
                 "that has one, such as Deployment or StatefulSet",
                 field="spec.scaleTargetRef.kind",
             )
+        if needs_scale and not found.namespaced:
+            raise ConfigError(
+                f"apiVersion {api_version!r}, kind {kind!r} is cluster-scoped; name a kind whose "
+                "objects are in a namespace: those of all namespaces would fight over it",
+                field="spec.scaleTargetRef.kind",
+            )
         return found
 
-    async def _learn(self, api_version: str, kind: str) -> None:
+    async def _learn(self, api_version: str) -> None:
         """Ask for all kinds of an API version, unless that was done a moment ago."""
-        if (api_version, kind) in self._known:
-            return
         match = _API_VERSION.fullmatch(api_version)
         if match is None:
             raise ConfigError(
@@ -199,6 +210,9 @@ class Discovery:
         while len(self._asked_at) >= ASKED_VERSIONS_MAX:
             self._asked_at.pop(next(iter(self._asked_at)))
         self._asked_at[api_version] = now
+        for key, known in list(self._known.items()):
+            if key[0] == api_version and not known.is_scale_target:
+                del self._known[key]
         names = {entry.name for entry in served}
         for entry in served:
             if "/" not in entry.name:

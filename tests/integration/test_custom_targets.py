@@ -12,9 +12,11 @@ from autoscaler.core.model import HpaSettings
 from autoscaler.demo.cluster import EmbeddedCluster
 from autoscaler.demo.metrics_api import Usage
 from autoscaler.demo.objects import JsonObject
+from autoscaler.kube import resources
 from tests.integration.test_bad_input import authentication, cron, password
+from tests.integration.test_lifecycle import RESTORE, gone
 from tests.integration.test_references import auth_of, coded, pages
-from tests.integration.test_targets import ROLLOUT, count, define
+from tests.integration.test_targets import FLEET, GRID, ROLLOUT, count, define, definition
 from tests.integration.world import World, running
 
 API = "argoproj.io/v1alpha1"
@@ -152,3 +154,51 @@ async def test_order_of_a_selector_is_no_change() -> None:
         select(world, "app=web,tier in (a,b)")
         await asyncio.sleep(2.5)
         assert binding(world) is bound
+
+
+async def test_cluster_scoped_target_is_refused() -> None:
+    """Two namespaces could fight over it; an object that restores its target can still go."""
+    async with running() as world:
+        world.cluster.create(definition(FLEET, "Cluster"))
+        fleet = {"apiVersion": "fleets.example/v1", "kind": "Fleet", "metadata": {"name": "all"}}
+        world.cluster.create({**fleet, "spec": {"replicas": 1}})
+        ref = {"apiVersion": "fleets.example/v1", "kind": "Fleet", "name": "all"}
+        # One of an earlier version of the service may have been held for this target.
+        held = {"finalizers": ["flyball.dev/scaledobject"]}
+        world.scale_on("web", cron(), scaleTargetRef=ref, advanced=RESTORE, metadata=held)
+        await world.until(lambda: world.condition("web")[0] == "False")
+        message = world.condition("web")[2]
+        assert "spec.scaleTargetRef.kind: " in message
+        assert "kind 'Fleet' is cluster-scoped" in message
+        world.report("ScaledObject", "web", originalReplicaCount=7)
+        world.delete("ScaledObject", "web")
+        await world.until(lambda: gone(world, "web"))
+        fleets = world.cluster.registry.resource("fleets.example/v1", "Fleet")
+        assert world.cluster.registry.get(fleets, "", "all").value["spec"]["replicas"] == 1
+
+
+async def test_scale_may_come_after_the_kind(monkeypatch) -> None:
+    """A definition that gets its scale later is noticed without a restart."""
+    monkeypatch.setattr(resources, "UNKNOWN_KIND_SECONDS", 1.0)
+    async with running() as world:
+        define(world, GRID)
+        definitions = world.cluster.registry.resource(
+            "apiextensions.k8s.io/v1", "CustomResourceDefinition"
+        )
+        taken: JsonObject = {}
+
+        def take(value: JsonObject) -> JsonObject:
+            taken.update(value["spec"]["versions"][0]["subresources"].pop("scale"))
+            return value
+
+        def give(value: JsonObject) -> JsonObject:
+            value["spec"]["versions"][0]["subresources"]["scale"] = taken
+            return value
+
+        world.cluster.registry.modify(definitions, "", "grids.grids.example", take)
+        world.create("Grid", "web", api="grids.example/v1beta2", spec={"workers": {"wanted": 1}})
+        ref = {"name": "web", "kind": "Grid", "apiVersion": "grids.example/v1beta2"}
+        world.scale_on("web", cron(), scaleTargetRef=ref)
+        await world.until(says(world, "Ready", "has no scale subresource"))
+        world.cluster.registry.modify(definitions, "", "grids.grids.example", give)
+        await world.until(lambda: count(world, GRID, "web") == 3)

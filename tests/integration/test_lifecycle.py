@@ -98,7 +98,6 @@ async def test_object_whose_target_is_gone_goes_too() -> None:
         await world.until(lambda: "does not exist" in world.condition("web")[2])
         world.delete("ScaledObject", "web")
         await world.until(lambda: gone(world, "web"))
-        status = {"originalReplicaCount": 2}
         world.scale_on(
             "lost",
             cron(),
@@ -107,7 +106,7 @@ async def test_object_whose_target_is_gone_goes_too() -> None:
             metadata={"finalizers": [FINALIZER]},
         )
         await world.until(lambda: "serves no such kind" in world.condition("lost")[2])
-        world.edit("ScaledObject", "lost", lambda value: value.update(status=status))
+        world.report("ScaledObject", "lost", originalReplicaCount=2)
         world.delete("ScaledObject", "lost")
         await world.until(lambda: gone(world, "lost"))
 

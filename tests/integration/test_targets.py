@@ -17,9 +17,11 @@ from tests.integration.world import NAMESPACE, World, running
 
 NEVER = {"start": "0 0 31 12 *", "end": "1 0 31 12 *"}
 ROLLOUT = ("argoproj.io", "v1alpha1", "Rollout", "rollouts")
+FLEET = ("fleets.example", "v1", "Fleet", "fleets")
 GRID = ("grids.example", "v1beta2", "Grid", "grids")
 PATHS = {
     ROLLOUT: (".spec.replicas", ".status.HPAReplicas", ".status.selector"),
+    FLEET: (".spec.replicas", ".status.replicas", None),
     GRID: (".spec.workers.wanted", ".status.workers.seen", None),
 }
 
@@ -29,7 +31,7 @@ def define(world: World, kind: tuple[str, str, str, str]) -> None:
     world.cluster.create(definition(kind))
 
 
-def definition(kind: tuple[str, str, str, str]) -> JsonObject:
+def definition(kind: tuple[str, str, str, str], scope: str = "Namespaced") -> JsonObject:
     """Return a CustomResourceDefinition with the scale paths of a kind."""
     group, version, name, plural = kind
     spec_path, status_path, selector = PATHS[kind]
@@ -49,7 +51,7 @@ def definition(kind: tuple[str, str, str, str]) -> JsonObject:
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {"name": f"{plural}.{group}"},
-        "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [served]},
+        "spec": {"group": group, "scope": scope, "names": names, "versions": [served]},
     }
 
 

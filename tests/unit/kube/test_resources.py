@@ -27,6 +27,8 @@ SERVED = reply(
             {"name": "rollouts/scale", "kind": "Scale", "namespaced": True},
             {"name": "rollouts/status", "kind": "Rollout", "namespaced": True},
             {"name": "analyses", "kind": "Analysis", "namespaced": False},
+            {"name": "fleets", "kind": "Fleet", "namespaced": False},
+            {"name": "fleets/scale", "kind": "Scale", "namespaced": False},
         ],
     }
 )
@@ -88,6 +90,44 @@ async def test_a_kind_without_scale_is_a_configuration_error(connected: Connecte
     async with connected(SERVED) as (_, client):
         with pytest.raises(ConfigError, match=r"'example\.com/v1', kind 'Analysis' has no scale"):
             await Discovery(client).resolve("example.com/v1", "Analysis", needs_scale=True)
+
+
+@pytest.mark.looptime
+async def test_a_cluster_scoped_kind_is_no_scale_target(connected: Connected) -> None:
+    """Objects of every namespace would scale the same one; to know it is all right."""
+    async with connected(SERVED) as (_, client):
+        discovery = Discovery(client)
+        with pytest.raises(ConfigError, match="kind 'Fleet' is cluster-scoped") as refused:
+            await discovery.resolve("example.com/v1", "Fleet", needs_scale=True)
+        assert refused.value.field == "spec.scaleTargetRef.kind"
+        assert (await discovery.resolve("example.com/v1", "Fleet")).has_scale
+
+
+@pytest.mark.looptime
+async def test_a_kind_that_could_not_be_scaled_is_asked_for_again(connected: Connected) -> None:
+    """Its definition may get a scale, a namespace or an end; it is not asked for at every turn."""
+    other = reply(
+        {
+            "kind": "APIResourceList",
+            "resources": [
+                {"name": "analyses", "kind": "Analysis", "namespaced": True},
+                {"name": "analyses/scale", "kind": "Scale", "namespaced": True},
+            ],
+        }
+    )
+    async with connected(SERVED, refusal(404, "NotFound"), other) as (api, client):
+        discovery = Discovery(client)
+        for message in ("no scale subresource", "serves no such kind"):
+            for _ in range(2):
+                with pytest.raises(ConfigError, match=message):
+                    await discovery.resolve("example.com/v1", "Analysis", needs_scale=True)
+            await asyncio.sleep(11)
+        found = await discovery.resolve("example.com/v1", "Analysis", needs_scale=True)
+        assert found.is_scale_target
+        await asyncio.sleep(11)
+        # What could be scaled once is not forgotten because a server left it out for a moment.
+        assert (await discovery.resolve("example.com/v1", "Rollout", needs_scale=True)).has_scale
+        assert len(api.requests) == 3
 
 
 @pytest.mark.looptime
