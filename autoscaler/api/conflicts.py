@@ -14,14 +14,12 @@ import msgspec
 from autoscaler.api.annotations import TRANSFER_OWNERSHIP, takes_over
 from autoscaler.api.problems import Path, Problem, ProblemReason, duplicate
 from autoscaler.api.rules import KEDA_HPA_PREFIX
-from autoscaler.api.scaledobject import ScaledObject
+from autoscaler.api.scaledobject import DEFAULT_API_VERSION, DEFAULT_KIND, ScaledObject
 from autoscaler.api.triggers import Trigger
 from autoscaler.core.model import TargetType
 
 TARGET_FIELD: Final = Path(("spec", "scaleTargetRef"))
 AUTOSCALER_NAME_FIELD: Final = Path(("spec", "advanced", "horizontalPodAutoscalerConfig", "name"))
-DEFAULT_API_VERSION: Final = "apps/v1"
-DEFAULT_KIND: Final = "Deployment"
 
 
 class Target(msgspec.Struct, frozen=True):

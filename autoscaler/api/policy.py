@@ -83,7 +83,7 @@ def scaled_object_policy(
     ref = spec.scale_target_ref
     return Policy(
         key=obj.metadata.key,
-        scale_target=f"{ref.api_version}.{ref.kind} {obj.metadata.namespace}/{ref.name}",
+        scale_target=f"{ref.kind_text} {obj.metadata.namespace}/{ref.name}",
         min_replicas=spec.min_replica_count or 0,
         max_replicas=spec.max_replica_count or DEFAULT_MAX_REPLICAS,
         idle_replicas=spec.idle_replica_count,

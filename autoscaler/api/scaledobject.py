@@ -14,6 +14,8 @@ from autoscaler.api.triggers import Trigger
 DEFAULT_POLLING_INTERVAL_SECONDS: Final = 30
 DEFAULT_COOLDOWN_SECONDS: Final = 300
 DEFAULT_MAX_REPLICAS: Final = 100
+DEFAULT_API_VERSION: Final = "apps/v1"
+DEFAULT_KIND: Final = "Deployment"
 
 
 class ScaleTargetRef(ApiModel):
@@ -26,6 +28,11 @@ class ScaleTargetRef(ApiModel):
     """Default ``Deployment``; any namespaced kind with a scale subresource."""
     env_source_container_name: str = ""
     """Container whose environment ``…FromEnv`` parameters read; default the first."""
+
+    @property
+    def kind_text(self) -> str:
+        """Version and kind with their defaults, e.g. ``apps/v1.Deployment``."""
+        return f"{self.api_version or DEFAULT_API_VERSION}.{self.kind or DEFAULT_KIND}"
 
 
 class FallbackSpec(ApiModel):

@@ -48,6 +48,14 @@ def _policy(
     return scaled_object_policy(obj, triggers or _metrics(JOBS), hpa=hpa)
 
 
+def test_messages_name_the_target_with_its_defaults() -> None:
+    """What a reference leaves out is a Deployment of apps/v1, and is called so."""
+    assert _policy().scale_target == "apps/v1.Deployment shop/worker"
+    ref = {"name": "worker", "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout"}
+    named = _policy({"scaleTargetRef": ref, "triggers": [REDIS]})
+    assert named.scale_target == "argoproj.io/v1alpha1.Rollout shop/worker"
+
+
 def test_the_plainest_object_has_kedas_defaults() -> None:
     """Bounds, cooldown and the rest are KEDA's documented defaults."""
     policy = _policy()
