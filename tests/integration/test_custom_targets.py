@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from autoscaler.controller import reconcile
 from autoscaler.controller.binding import Binding
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.core.model import HpaSettings
@@ -118,6 +121,23 @@ async def test_selector_that_comes_late_or_changes_is_followed() -> None:
         await world.until(says(world, "ScalingActive", "has no pod selector"))
 
 
+async def test_selector_nobody_understands_is_left_when_there_is_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Pods that cannot be listed hold up decisions, but not the look at who else is meant."""
+    monkeypatch.setattr(reconcile, "FIRST_READ_SECONDS", 1.0)
+    async with running(FRESH_PODS_COUNT) as world:
+        world.cluster.add_pool("shop", 1, cpu="8", memory="16Gi")
+        pod(world, "one", app="web")
+        roll_out(world)
+        select(world, "app in web")
+        world.scale_on("web", BY_VALUE, scaleTargetRef=REF, minReplicaCount=1)
+        await world.until(lambda: selector(world) == "app in web")
+        select(world, "app=web")
+        await world.until(lambda: world.condition("web", "ScalingActive")[0] == "True")
+        assert selector(world) == "app=web"
+
+
 async def test_usage_of_a_whole_namespace_is_never_taken_for_that_of_a_target() -> None:
     """Without a selector nobody's usage is read and nothing moves; with one only its pods' is."""
     async with running(FRESH_PODS_COUNT) as world:
@@ -177,7 +197,7 @@ async def test_cluster_scoped_target_is_refused() -> None:
         assert world.cluster.registry.get(fleets, "", "all").value["spec"]["replicas"] == 1
 
 
-async def test_scale_may_come_after_the_kind(monkeypatch) -> None:
+async def test_scale_may_come_after_the_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     """A definition that gets its scale later is noticed without a restart."""
     monkeypatch.setattr(resources, "UNKNOWN_KIND_SECONDS", 1.0)
     async with running() as world:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import grpc
+import pytest
+
 from autoscaler.demo.cluster import EmbeddedCluster
 from autoscaler.demo.objects import JsonObject
+from autoscaler.external import policies
 from tests.integration.external_world import Serving, eventually, number_source, ref, serving
 from tests.integration.test_external_scaler import inline, keda_object
-from tests.integration.test_targets import ROLLOUT, definition
+from tests.integration.test_targets import FLEET, ROLLOUT, definition
 
 API = "argoproj.io/v1alpha1"
 
@@ -64,6 +68,49 @@ async def test_selector_that_comes_late_or_changes_is_followed() -> None:
         await keda.until(asked, 8)
         select(cluster, "app=none")
         await eventually(lambda: bound_selector(world) == "app=none")
+
+
+async def test_selector_nobody_understands_is_left_when_there_is_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Pods that cannot be listed hold up decisions, but not the look at who else is meant."""
+    monkeypatch.setattr(policies, "FIRST_READ_SECONDS", 1.0)
+    async with (
+        EmbeddedCluster() as cluster,
+        number_source() as source,
+        serving(cluster_url=cluster.url, source=source) as world,
+        world.client() as keda,
+    ):
+        cluster.add_pool("shop", 1, cpu="8", memory="16Gi")
+        cluster.create(pod("web-0", app="web"))
+        roll_out(cluster, 1)
+        select(cluster, "app in web")
+        source.values["jobs"] = 20
+        asked = ref(inline(source.trigger("jobs", metricType="Value"), minReplicaCount=1))
+        with pytest.raises(grpc.aio.AioRpcError):
+            await keda.value(asked, within=2.0)
+        assert bound_selector(world) == "app in web"
+        select(cluster, "app=web")
+        await keda.until(asked, 4)
+        assert bound_selector(world) == "app=web"
+
+
+async def test_cluster_scoped_target_is_refused() -> None:
+    """Whoever asks is told which field is wrong."""
+    async with (
+        EmbeddedCluster() as cluster,
+        serving(cluster_url=cluster.url) as world,
+        world.client() as keda,
+    ):
+        cluster.create(definition(FLEET, "Cluster"))
+        asking: Any = keda_object("web")
+        fleet = {"name": "all", "kind": "Fleet", "apiVersion": "fleets.example/v1"}
+        asking["spec"]["scaleTargetRef"] = fleet
+        cluster.create(asking)
+        code, why = await keda.refused(ref(inline(world.source.trigger("jobs"))))
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        assert "spec.scaleTargetRef.kind: " in why
+        assert "kind 'Fleet' is cluster-scoped" in why
 
 
 async def test_target_without_selector_is_not_lowered_by_a_start() -> None:
