@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from autoscaler.controller import reconcile
+from autoscaler.controller import target_pods
 from autoscaler.controller.binding import Binding
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.core.model import HpaSettings
@@ -125,7 +125,7 @@ async def test_selector_nobody_understands_is_left_when_there_is_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Pods that cannot be listed hold up decisions, but not the look at who else is meant."""
-    monkeypatch.setattr(reconcile, "FIRST_READ_SECONDS", 1.0)
+    monkeypatch.setattr(target_pods, "GRACE_SECONDS", 1.0)
     async with running(FRESH_PODS_COUNT) as world:
         world.cluster.add_pool("shop", 1, cpu="8", memory="16Gi")
         pod(world, "one", app="web")
