@@ -69,27 +69,31 @@ class Collector:
         New or changed metrics are read at once. Where somebody has just asked the same, the reading
         is there when this returns, and ``on_readings`` is not called for it.
 
-        Replaces an earlier registration of ``key``. Metrics that ask the same as before keep their
-        readings and are not read early.
+        Replaces an earlier registration of ``key``. Metrics of a scaler that was registered before
+        keep their readings, and a read under way, and are not read early; nothing that another
+        scaler made of an answer is kept.
 
         Raises:
             ConfigError: A source cannot be built; the earlier registration stays.
         """
-        wanted = [one for reader, seconds in readers for one in subscriptions(key, reader, seconds)]
-        self._open_sources(wanted)
         before = {one.metric: one for one in self._objects.get(key, ())}
-        fresh = [
-            one
-            for one in wanted
-            if one.metric not in before or not one.asks_the_same(before[one.metric])
+        wanted = [
+            one.or_same(before.get(one.metric))
+            for reader, seconds in readers
+            for one in subscriptions(key, reader, seconds)
         ]
+        self._open_sources(wanted)
+        added = [one for one in wanted if one is not before.get(one.metric)]
         self.readings.open(key, [one.metric for one in wanted])
-        self.readings.forget(key, [one.metric for one in fresh])
+        self.readings.forget(
+            key, [one.metric for one in added if not one.reads_the_same(before.get(one.metric))]
+        )
         self._objects[key] = wanted
-        for one in wanted:
+        for one in added:
             self._sources[one.source_key].add(one)
-        self._read(fresh)
-        self._release(before.values())
+        known = self.readings.of(key)
+        self._read([one for one in added if one.metric not in known])
+        self._release(set(before.values()).difference(wanted))
         self._update_pushes(key, wanted)
 
     def unregister(self, key: str) -> None:

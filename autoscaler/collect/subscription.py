@@ -55,9 +55,23 @@ class Subscription:
         # Scalers of different types never share a source.
         self.source_key: Hashable = (type(scaler), scaler.source_key())
 
-    def asks_the_same(self, other: Subscription) -> bool:
-        """Whether a reading taken for ``other`` is one of this metric, too."""
-        return self.query == other.query and self.source_key == other.source_key
+    def reads_the_same(self, other: Subscription | None) -> bool:
+        """Whether a reading taken for ``other`` is one of this metric, too.
+
+        The same question to the same source is not enough: what an answer amounts to is up to
+        the scaler, which is another one as soon as anything about its trigger changes.
+        """
+        return other is not None and (self.scaler, self.query, self.source_key) == (
+            other.scaler,
+            other.query,
+            other.source_key,
+        )
+
+    def or_same(self, other: Subscription | None) -> Subscription:
+        """Return ``other`` if it is no different, so that a read of it under way still counts."""
+        if other is None or other.interval_seconds != self.interval_seconds:
+            return self
+        return other if self.reads_the_same(other) else self
 
     def reading(self, answer: Answer | MetricError, at: float) -> Reading:
         """Turn an answer into a reading; anything but a finite value is an error reading."""

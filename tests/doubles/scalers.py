@@ -71,9 +71,11 @@ class StubScaler:
         index: int = 0,
         place: str = "here",
         specs: Sequence[MetricSpec] | None = None,
+        factor: float = 1,
     ) -> None:
         self.source = source
         self.place = place
+        self.factor = factor
         self.specs = specs or [
             MetricSpec(name=f"s{index}-{query}", target_milli=1000) for query in queries
         ]
@@ -101,12 +103,12 @@ class StubScaler:
         return metric_name.partition("-")[2]
 
     def reading(self, metric_name: str, answer: Any, at: float) -> Reading:
-        """Return the answer as the value."""
+        """Return the answer, times ``factor``, as the value."""
         if not isinstance(answer, int | float):
             raise MetricMalformed(f"{answer!r} is no number")
         if not math.isfinite(answer):
             return Reading(metric=metric_name, sampled_at=at, value=answer, values_milli=(0,))
-        return Reading.of(metric_name, answer, at)
+        return Reading.of(metric_name, answer * self.factor, at)
 
 
 class StubPushScaler(StubScaler):

@@ -349,16 +349,104 @@ async def test_registering_anew_keeps_unchanged_metrics() -> None:
     """Only new or changed metrics are read early; the others keep their readings."""
     bench, source = Bench(), ScriptedSource()
     source.values = {"a": 1, "b": 2}
+    kept, added = StubScaler(source, "a"), StubScaler(source, "b")
     async with bench.running() as collector:
-        bench.register("ns/x", [StubScaler(source, "a")], 3000)
+        bench.register("ns/x", [kept], 3000)
         await asyncio.sleep(1)
-        bench.register("ns/x", [StubScaler(source, "a", "b")], 3000)
+        bench.register("ns/x", [kept, added], 3000)
         assert bench.reading("ns/x", "s0-a").value == 1
         await asyncio.sleep(1)
         assert [queries for _, queries in source.fetches] == [("a",), ("b",)]
-        bench.register("ns/x", [StubScaler(source, "b")], 3000)
+        bench.register("ns/x", [added], 3000)
         assert set(collector.readings.of("ns/x")) == {"s0-b"}
         assert source.closed == 0
+
+
+async def test_another_interval_is_no_reason_to_read_early() -> None:
+    """Only the interval was changed: the reading stays, and the next one comes by the new grid."""
+    bench, source = Bench(), ScriptedSource()
+    source.values = {"a": 1}
+    scaler = StubScaler(source, "a")
+    async with bench.running():
+        bench.register("ns/x", [scaler], 3000)
+        await asyncio.sleep(20)
+        bench.register("ns/x", [scaler], 60)
+        assert bench.reading("ns/x", "s0-a").value == 1
+        await asyncio.sleep(0.5)
+        assert len(source.fetches) == 1
+        await asyncio.sleep(60)
+        assert len(source.fetches) == 2
+
+
+async def test_an_edited_trigger_keeps_nothing_the_old_one_made_of_an_answer() -> None:
+    """The warm answer is looked at with the new parameters at once, and the source not asked."""
+    bench, source = Bench(), ScriptedSource()
+    source.values = {"a": 7}
+    async with bench.running():
+        bench.register("ns/x", [StubScaler(source, "a")], 30)
+        await asyncio.sleep(1)
+        before = bench.reading("ns/x", "s0-a")
+        bench.register("ns/x", [StubScaler(source, "a", factor=10)], 30)
+        after = bench.reading("ns/x", "s0-a")
+        assert (before.value, after.value) == (7, 70)
+        assert after.sampled_at == before.sampled_at
+        await asyncio.sleep(1)
+        assert len(source.fetches) == 1
+
+
+async def test_an_edited_trigger_is_read_at_once_when_no_answer_is_warm() -> None:
+    """There is no reading until the source was asked for the new trigger: one read, not a wait."""
+    bench, source = Bench(), ScriptedSource()
+    source.values = {"a": 7}
+    async with bench.running() as collector:
+        bench.register("ns/x", [StubScaler(source, "a")], 3000)
+        await asyncio.sleep(10)
+        bench.register("ns/x", [StubScaler(source, "a", factor=10)], 3000)
+        assert not collector.readings.of("ns/x")
+        await asyncio.sleep(0.1)
+        assert bench.reading("ns/x", "s0-a").value == 70
+        assert len(source.fetches) == 2
+
+
+async def test_a_read_under_way_for_an_edited_trigger_does_not_count() -> None:
+    """What was asked for the old trigger is dropped; the new one is read after it."""
+    bench, source = Bench(), ScriptedSource()
+    source.values, source.hang_seconds = {"a": 7}, 5.0
+    async with bench.running() as collector:
+        bench.register("ns/x", [StubScaler(source, "a")], 3000)
+        await asyncio.sleep(1)
+        bench.register("ns/x", [StubScaler(source, "a", factor=10)], 3000)
+        await asyncio.sleep(6)
+        assert not collector.readings.of("ns/x")
+        await asyncio.sleep(5)
+        assert bench.reading("ns/x", "s0-a").value == 70
+
+
+async def test_a_first_read_under_way_outlives_an_edit_of_another_trigger() -> None:
+    """A metric that still waits for its first answer gets it, and is not asked for again."""
+    bench, slow, quick = Bench(), ScriptedSource(), ScriptedSource()
+    slow.values, slow.hang_seconds = {"a": 1}, 5.0
+    quick.values = {"b": 2}
+    waiting = StubScaler(slow, "a", place="slow")
+    async with bench.running():
+        bench.register("ns/x", [waiting], 3000)
+        await asyncio.sleep(1)
+        bench.register("ns/x", [waiting, StubScaler(quick, "b", place="quick")], 3000)
+        await asyncio.sleep(5)
+        assert bench.reading("ns/x", "s0-a").value == 1
+        assert len(slow.fetches) == 1
+
+
+async def test_a_metric_nobody_has_read_yet_is_read_though_its_interval_changes() -> None:
+    """The read that was asked for by the old registration is asked for by the new one."""
+    bench, source = Bench(), ScriptedSource()
+    source.values = {"a": 1}
+    scaler = StubScaler(source, "a")
+    async with bench.running():
+        bench.register("ns/x", [scaler], 3000)
+        bench.register("ns/x", [scaler], 2000)
+        await asyncio.sleep(0.1)
+        assert bench.reading("ns/x", "s0-a").value == 1
 
 
 async def test_registered_before_running_is_read_when_running() -> None:
