@@ -120,7 +120,9 @@ class Rebinder(Generic[B]):
                 if learned:
                     self._collector.renew(key)
                 binding = fresh
-        tracked.binding, tracked.problem, tracked.fingerprint = binding, "", wanted
+        if binding is not tracked.binding:
+            tracked.take_up(binding)
+        tracked.problem, tracked.fingerprint = "", wanted
         tracked.bound_at, tracked.is_stale = self._clock.monotonic(), False
         return binding
 

@@ -30,6 +30,12 @@ class TargetRef(msgspec.Struct, frozen=True):
         return f"{self.namespace}/{self.name}"
 
     @property
+    def identity(self) -> str:
+        """The same whichever version it is asked with, e.g. ``deployments.apps shop/web``."""
+        resource = self.resource
+        return f"{resource.plural}.{resource.group} {self.key}"
+
+    @property
     def text(self) -> str:
         """For messages, e.g. ``Deployment "shop/web"``."""
         return f'{self.resource.kind} "{self.key}"'

@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
+from typing_extensions import override
+
+from autoscaler.api.triggers import Trigger
 from autoscaler.controller.binding import Binding
 from autoscaler.controller.journal import Entry, Journal
-from autoscaler.core.model import Condition, Health, Memory, Reading, Recommendation
+from autoscaler.core.edits import about_target, without_metrics
+from autoscaler.core.model import Condition, Health, Memory, MetricSpec, Reading, Recommendation
 from autoscaler.core.resume import Told
 from autoscaler.kube.codec import CustomObject
 
@@ -58,6 +62,10 @@ class TrackedItem(Generic[B]):
         self.status_signature: object = None
         self.status_at = 0.0
 
+    def take_up(self, binding: B) -> None:
+        """Work by a binding that was made anew."""
+        self.binding = binding
+
     def should_record(
         self, reason: str, message: str, *, now: float, repeat_seconds: float
     ) -> bool:
@@ -80,20 +88,48 @@ class Tracked(TrackedItem[Binding]):
         memory: For the next decision; survives pauses and edits.
         journal: Past decisions.
         original_replicas: Of the target when the object took it over.
+        known_by: The binding the memory is about; stays while the object cannot work.
         counted: When the readings behind the newest recommendation were sampled, by metric.
         denied_at: Since when a right is missing, ``loop.time()``; None = none is.
     """
 
-    __slots__ = ("counted", "denied_at", "journal", "memory", "original_replicas")
+    __slots__ = ("counted", "denied_at", "journal", "known_by", "memory", "original_replicas")
 
     def __init__(self, item: CustomObject, journal_length: int) -> None:
         super().__init__(item)
         self.memory = memory_from_status(item.status)
         self.journal: Journal[Entry] = Journal(journal_length)
+        self.known_by: Binding | None = None
         self.counted: Mapping[str, float] = {}
         self.denied_at: float | None = None
         count = item.status.get("originalReplicaCount")
         self.original_replicas: int | None = count if isinstance(count, int) else None
+
+    @override
+    def take_up(self, binding: Binding) -> None:
+        """Work by a binding that was made anew, without what is known about something else."""
+        if self.known_by is not None:
+            changed = _changed_metrics(self.known_by, binding)
+            self.memory = without_metrics(self.memory, changed)
+        memory = about_target(self.memory, binding.target.identity)
+        if memory.recommendations is not self.memory.recommendations:
+            self.counted = {}
+        self.memory, self.known_by = memory, binding
+        super().take_up(binding)
+
+
+def _changed_metrics(before: Binding, after: Binding) -> set[str]:
+    """Return the metrics whose trigger is written differently, or declares something else.
+
+    A rotated password is none of that: the same is measured.
+    """
+    old = _declared(before)
+    return {name for name, declared in _declared(after).items() if old.get(name) != declared}
+
+
+def _declared(binding: Binding) -> dict[str, tuple[Trigger, MetricSpec]]:
+    triggers = binding.obj.spec.triggers
+    return {m.spec.name: (triggers[m.trigger_index], m.spec) for m in binding.metrics}
 
 
 def fingerprint(item: CustomObject) -> Fingerprint:

@@ -131,6 +131,7 @@ def _finish(
         conditions=known,
         health=inputs.health,
         smoothing=inputs.smoothing,
+        scale_target=memory.scale_target,
     )
 
 

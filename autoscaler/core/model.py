@@ -514,6 +514,7 @@ class Memory(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
         conditions: Sticky conditions in order of first appearance.
         health: By metric name.
         smoothing: By metric name.
+        scale_target: What the histories are about; equal for one target only. Empty = not known.
     """
 
     version: int = MEMORY_VERSION
@@ -527,3 +528,4 @@ class Memory(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
     conditions: tuple[Condition, ...] = ()
     health: Mapping[str, Health] = msgspec.field(default_factory=dict)
     smoothing: Mapping[str, SmoothingState] = msgspec.field(default_factory=dict)
+    scale_target: str = ""

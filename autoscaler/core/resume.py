@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from autoscaler.core.edits import without_metrics
 from autoscaler.core.history import bound_recommendations
 from autoscaler.core.model import Memory, Policy, Recommendation, ScaleEvent, SmoothingState
 
@@ -86,7 +87,7 @@ def resume(stored: Stored, told: Told, now: float) -> Memory:
     """
     memory = _stretched(stored, now) if stored.unseen_until > stored.at else stored.memory
     if not stored.is_same_generation:
-        memory = replace(memory, health={}, smoothing={})
+        memory = without_metrics(memory, {*memory.health, *memory.smoothing})
     if told.at > int(stored.at):
         memory = replace(
             memory,

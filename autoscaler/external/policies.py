@@ -205,7 +205,7 @@ class Policies:
         item = CustomObject(metadata=ObjectMeta(name=ask.name, namespace=ask.namespace), raw={})
         tracked = Tracked(item, self._settings.journal_length)
         served = Served(key, ask, intent, tracked)
-        served.replicas = self._told_before(ask)
+        self._take_over(served)
         self._served[key] = self._by_ask[ask] = served
         self._by_object[ask.namespace, ask.name][key] = served
         self._uids[key] = self._binder.adopt(ask, intent)
@@ -224,10 +224,12 @@ class Policies:
                 return True
         return False
 
-    def _told_before(self, ask: Ask) -> int | None:
-        """Return what KEDA was last told about the same object: its policy was edited."""
-        newest = self.newest(ask.namespace, ask.name)
-        return newest.replicas if newest else None
+    def _take_over(self, served: Served) -> None:
+        """Go on from what KEDA was last told about the same object, if its policy was edited."""
+        newest = self.newest(served.ask.namespace, served.ask.name)
+        if newest is not None:
+            served.replicas = newest.replicas
+            served.tracked.known_by = newest.tracked.known_by
 
     async def _turn(self, key: str) -> NextTurn:
         served = self._served.get(key)
@@ -237,6 +239,7 @@ class Policies:
         try:
             item = await self._binder.find(served.ask, served.intent, self._uids[key])
             served.tracked.item = item
+            before = served.tracked.known_by
             binding = await self._bindings.bind(key, served.tracked)
         except NotFound as error:
             self._reject(served, Trouble.MISSING, error)
@@ -249,6 +252,9 @@ class Policies:
             if isinstance(error, Forbidden) or served.verdict is None:
                 self._reject(served, Trouble.UNAVAILABLE, error)
             raise
+        if before is not None and before.target != binding.target and self._can_look(binding):
+            # What KEDA was told was about another target.
+            served.replicas = None
         try:
             return await self._decide(served, binding)
         except Forbidden as error:
@@ -313,13 +319,17 @@ class Policies:
         self._collector.register(served.key, served.tracked.binding.readers)
         return True
 
+    def _can_look(self, binding: Binding) -> bool:
+        """Whether the target is a real one, and not what stands in for one nobody knows."""
+        return self._cluster is not None and not is_alone(binding)
+
     async def _found(self, served: Served, binding: Binding, now: float) -> int:
         """Return what the target has, when nobody knows what KEDA was told.
 
         Work that was there until a moment ago is assumed for a target with replicas: a cooldown
         that was running begins again, and nothing is lowered early.
         """
-        if self._cluster is None or is_alone(binding):
+        if self._cluster is None or not self._can_look(binding):
             return 0
         try:
             view = await self._cluster.targets.view(binding.target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from tests.integration.external_world import number_source
@@ -21,6 +22,11 @@ def metadata(world: World, name: str, index: int = 0, **changes: str) -> None:
     world.edit("ScaledObject", name, change)
 
 
+def behavior(**rules: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ``advanced`` section with scaling rules."""
+    return {"horizontalPodAutoscalerConfig": {"behavior": rules}}
+
+
 async def test_new_parameters_of_the_same_question_count_at_once() -> None:
     """All schedules ask the clock the same; a new count does not wait for the next poll."""
     async with running() as world:
@@ -29,6 +35,44 @@ async def test_new_parameters_of_the_same_question_count_at_once() -> None:
         await world.until(lambda: world.replicas("a") == 3)
         metadata(world, "a", desiredReplicas="8")
         await world.until(lambda: world.replicas("a") == 8, 3)
+
+
+async def test_a_new_target_is_never_scaled_by_what_the_old_trigger_said() -> None:
+    """Target and count are edited at once: the new target never sees the old count."""
+    async with running() as world:
+        world.deploy("a", 1)
+        world.deploy("b", 1)
+        world.scale_on("a", cron(desiredReplicas="20"), pollingInterval=LONG_SECONDS)
+        await world.until(lambda: world.replicas("a") == 20)
+
+        def change(value: dict[str, Any]) -> None:
+            value["spec"]["scaleTargetRef"]["name"] = "b"
+            value["spec"]["triggers"][0]["metadata"]["desiredReplicas"] = "2"
+
+        world.edit("ScaledObject", "a", change)
+        await world.until(lambda: world.replicas("b") == 2)
+        await asyncio.sleep(0.5)
+        assert world.history["b"][-2:] == [1, 2]
+        assert 20 not in world.history["b"]
+
+
+async def test_a_new_target_did_not_take_the_steps_of_the_old_one() -> None:
+    """Four pods a minute, all of them just added to the old target: the new one has its own."""
+    rule = {"type": "Pods", "value": 4, "periodSeconds": 60}
+    async with running() as world:
+        world.deploy("a", 1)
+        world.deploy("b", 1)
+        world.scale_on(
+            "a",
+            cron(desiredReplicas="20"),
+            pollingInterval=LONG_SECONDS,
+            advanced=behavior(scaleUp={"policies": [rule]}),
+        )
+        await world.until(lambda: world.replicas("a") == 5)
+        world.edit(
+            "ScaledObject", "a", lambda value: value["spec"]["scaleTargetRef"].update(name="b")
+        )
+        await world.until(lambda: world.replicas("b") == 5, 5)
 
 
 async def test_an_edit_elsewhere_costs_no_read() -> None:
@@ -44,3 +88,27 @@ async def test_an_edit_elsewhere_costs_no_read() -> None:
         world.edit("ScaledObject", "a", lambda value: value["spec"].update(cooldownPeriod=7))
         await asyncio.sleep(0.5)
         assert source.asked["jobs"] == asked
+
+
+async def test_an_average_is_about_one_query() -> None:
+    """A trigger that asks something else begins its average anew; another one goes on."""
+    slow = {"type": "ewma", "halfLifeSeconds": 600}
+    async with number_source() as source, running() as world:
+        source.values.update(many=200, few=25, other=50)
+        world.deploy("a", 1)
+        world.scale_on(
+            "a",
+            source.trigger("many", smoothing=slow),
+            source.trigger("other", smoothing=slow),
+            minReplicaCount=1,
+            advanced=behavior(
+                scaleUp={"policies": [{"type": "Pods", "value": 100, "periodSeconds": 15}]},
+                scaleDown={"stabilizationWindowSeconds": 0},
+            ),
+        )
+        await world.until(lambda: world.replicas("a") == 40)
+        source.values["other"] = 5
+        metadata(world, "a", url=source.url("few"))
+        await world.until(lambda: world.replicas("a") == 10)
+        await asyncio.sleep(1.5)
+        assert world.replicas("a") == 10

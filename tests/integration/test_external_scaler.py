@@ -287,14 +287,14 @@ def keda_object(name: str) -> dict[str, object]:
     }
 
 
-def deployment(replicas: int) -> dict[str, object]:
-    """Return the target."""
-    labels = {"app": "web"}
+def deployment(replicas: int, name: str = "web") -> dict[str, object]:
+    """Return a target."""
+    labels = {"app": name}
     pod = {"containers": [{"name": "main", "image": "demo"}]}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": "web", "namespace": "default"},
+        "metadata": {"name": name, "namespace": "default"},
         "spec": {
             "replicas": replicas,
             "selector": {"matchLabels": labels},
@@ -326,6 +326,27 @@ async def test_a_scaled_object_of_ours_is_served_with_its_whole_policy():
 
 def _with(value: dict[str, object], **spec: object) -> dict[str, object]:
     return {**value, "spec": {**value["spec"], **spec}}
+
+
+async def test_another_target_has_what_it_has_and_not_what_was_told():
+    """The policy is pointed elsewhere: what was told, and the windows, were about another one."""
+    async with EmbeddedCluster() as cluster, serving(cluster_url=cluster.url) as world:
+        world.source.values.update(jobs=100, few=10)
+        cluster.create(deployment(1))
+        cluster.create(deployment(1, "other"))
+        cluster.create(scaled_object("jobs", world.source.trigger("jobs"), advanced={}))
+        async with world.client() as keda:
+            named = ref({"scaledObject": "default/jobs"})
+            await keda.until(named, 20)
+            resource = cluster.registry.resource("flyball.dev/v1alpha1", "ScaledObject")
+            edited = {
+                "scaleTargetRef": {"name": "other"},
+                "triggers": [world.source.trigger("few")],
+            }
+            cluster.registry.modify(
+                resource, "default", "jobs", lambda value: _with(value, **edited)
+            )
+            await keda.until(named, 2)
 
 
 async def test_a_server_that_starts_lowers_nothing_early():
