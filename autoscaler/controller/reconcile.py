@@ -162,7 +162,11 @@ class Reconciler:
 
     def _track(self, key: str, item: CustomObject) -> Tracked:
         tracked = self.tracked.get(key)
-        if tracked is None or tracked.item.metadata.uid != item.metadata.uid:
+        if tracked is not None and tracked.item.metadata.uid != item.metadata.uid:
+            # Deleted and created again since the last look.
+            self._forget(key)
+            tracked = None
+        if tracked is None:
             tracked = self.tracked[key] = Tracked(item, self._settings.journal_length)
             tracked.memory = self._snapshots.resume(item.metadata, told_by(item.status))
         tracked.item = item

@@ -70,6 +70,10 @@ class PolicyBinder:
             self._shared.pop(uid, None)
             self._triggers.forget(uid)
 
+    def end(self, uid: str) -> None:
+        """Drop what was built for a ScaledObject of ours that is gone."""
+        self._triggers.forget(uid)
+
     async def find(self, ask: Ask, intent: Intent, uid: str) -> CustomObject:
         """Return the object an ask is about.
 

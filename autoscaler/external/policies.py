@@ -395,7 +395,8 @@ class Policies:
         log.info("policy_forgotten", object=f"{served.ask.namespace}/{served.ask.name}")
 
     def _object_changed(self, key: str, old: CustomObject | None, new: CustomObject | None) -> None:
-        del old, new
+        if old is not None and (new is None or new.metadata.uid != old.metadata.uid):
+            self._binder.end(old.metadata.uid)
         namespace, _, name = key.partition("/")
         for served in self._served.values():
             if served.intent == NamedPolicy(namespace, name):

@@ -6,6 +6,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
+from autoscaler.errors import Unreachable
+from autoscaler.kube.transport import KubeClient
 from tests.integration.external_world import number_source
 from tests.integration.test_bad_input import cron
 from tests.integration.world import World, running
@@ -112,3 +116,33 @@ async def test_an_average_is_about_one_query() -> None:
         await world.until(lambda: world.replicas("a") == 10)
         await asyncio.sleep(1.5)
         assert world.replicas("a") == 10
+
+
+async def test_an_object_created_again_is_not_told_of_the_old_ones_decision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What could not be written about an object is not written about the next of its name."""
+    answered = KubeClient.request
+    is_away = True
+
+    async def request(self: KubeClient, method: str, path: str, **how: Any) -> bytes:
+        if is_away and path.endswith("/scaledobjects/a/status"):
+            raise Unreachable("no answer")
+        return await answered(self, method, path, **how)
+
+    monkeypatch.setattr(KubeClient, "request", request)
+    async with running() as world:
+        world.deploy("a", 1)
+        world.scale_on("a", cron())
+        await world.until(lambda: world.replicas("a") == 3)
+        world.delete("ScaledObject", "a")
+        world.scale_on("a", cron())
+        uid = world.get("ScaledObject", "a")["metadata"]["uid"]
+        tracked = world.service._reconciler.tracked
+        await world.until(lambda: tracked["default/a"].item.metadata.uid == uid)
+        await world.until(lambda: tracked["default/a"].journal.latest is not None)
+        is_away = False
+        await world.until(lambda: world.condition("a")[0] == "True")
+        status = world.get("ScaledObject", "a")["status"]
+        assert status["desiredReplicas"] == 3
+        assert "lastDecision" not in status

@@ -328,6 +328,23 @@ def _with(value: dict[str, object], **spec: object) -> dict[str, object]:
     return {**value, "spec": {**value["spec"], **spec}}
 
 
+async def test_nothing_is_kept_for_a_scaled_object_that_was_created_again():
+    """Scalers of the old one go with it, though the policy goes on to be asked for by its name."""
+    async with EmbeddedCluster() as cluster, serving(cluster_url=cluster.url) as world:
+        world.source.values["jobs"] = 42
+        cluster.create(deployment(0))
+        cluster.create(scaled_object("jobs", world.source.trigger("jobs")))
+        resource = cluster.registry.resource("flyball.dev/v1alpha1", "ScaledObject")
+        async with world.client() as keda:
+            named = ref({"scaledObject": "default/jobs"})
+            await keda.until(named, 9)
+            cluster.registry.delete(resource, "default", "jobs")
+            cluster.create(scaled_object("jobs", world.source.trigger("jobs"), maxReplicaCount=4))
+            await keda.until(named, 4)
+        new = cluster.registry.get(resource, "default", "jobs").value["metadata"]["uid"]
+        assert set(world.scaler.policies._binder._triggers._built) == {new}
+
+
 async def test_another_target_has_what_it_has_and_not_what_was_told():
     """The policy is pointed elsewhere: what was told, and the windows, were about another one."""
     async with EmbeddedCluster() as cluster, serving(cluster_url=cluster.url) as world:

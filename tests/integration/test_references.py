@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import msgspec
+import pytest
 
 from autoscaler.api.annotations import PAUSED
 from autoscaler.collect.entries import EntryRef
@@ -16,6 +17,7 @@ from autoscaler.controller.settings import ControllerSettings
 from autoscaler.demo.cluster import EmbeddedCluster
 from autoscaler.demo.objects import JsonObject
 from autoscaler.kube.resources import CONFIG_MAPS, SECRETS
+from tests.integration.queue_work import template
 from tests.integration.test_bad_input import authentication, cron, password
 from tests.integration.world import NAMESPACE, World, running
 
@@ -120,6 +122,37 @@ async def test_references_are_watched_one_by_one_and_only_while_named() -> None:
         assert watches(world).watched == {wanted}
         world.edit("ScaledObject", "also", lambda value: value["spec"].update(triggers=[cron()]))
         await world.until(lambda: not watches(world).watched)
+
+
+@pytest.mark.parametrize("kind", ["ScaledObject", "ScaledJob"])
+async def test_an_object_created_again_at_once_ends_the_old_one(kind: str) -> None:
+    """Nobody saw it gone between two looks; its scalers, watches and readings end all the same."""
+    async with running(SLOW) as world:
+        world.create("Secret", "keys", data=coded(p="x"))
+        authentication(world, "auth", **password("keys", "p"))
+        world.deploy("web", 0)
+        triggers = world.service._reconciler._bindings._binder._triggers
+
+        def define(trigger: dict[str, Any]) -> str:
+            spec: dict[str, Any] = {"triggers": [trigger]}
+            if kind == "ScaledObject":
+                spec["scaleTargetRef"] = {"name": "web"}
+            else:
+                spec["jobTargetRef"] = {"template": template(0.0, 1.0)}
+            world.create(kind, "web", api="flyball.dev/v1alpha1", spec=spec)
+            return str(world.get(kind, "web")["metadata"]["uid"])
+
+        def built_for() -> set[str]:
+            return set(triggers._built)
+
+        old = define(pages("auth"))
+        await world.until(lambda: built_for() == {old})
+        await world.until(lambda: len(watches(world).watched) == 1)
+        world.delete(kind, "web")
+        new = define(cron())
+        await world.until(lambda: new in built_for())
+        assert built_for() == {new}
+        assert not watches(world).watched
 
 
 async def test_missing_secret_that_appears_and_goes_is_noticed_at_once() -> None:

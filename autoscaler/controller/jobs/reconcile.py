@@ -92,7 +92,11 @@ class JobReconciler:
 
     def _track(self, key: str, item: CustomObject) -> TrackedJob:
         tracked = self.tracked.get(key)
-        if tracked is None or tracked.item.metadata.uid != item.metadata.uid:
+        if tracked is not None and tracked.item.metadata.uid != item.metadata.uid:
+            # Deleted and created again since the last look.
+            self._forget(key)
+            tracked = None
+        if tracked is None:
             plain = key.removeprefix(KEY_PREFIX)
             tracked = TrackedJob(plain, item, self._settings.journal_length)
             self.tracked[key] = tracked
