@@ -41,8 +41,8 @@ class Breaker:
     def __init__(self, settings: BreakerSettings, rng: random.Random) -> None:
         self._settings = settings
         self._rng = rng
-        self._failures = 0
         self._wait_seconds = settings.probe_seconds
+        self.failures = 0
         self.state = BreakerState.CLOSED
         self.probe_at = 0.0
         self.failure: MetricError | None = None
@@ -54,7 +54,7 @@ class Breaker:
 
     def succeeded(self) -> None:
         """Note an answer: the source lives."""
-        self._failures = 0
+        self.failures = 0
         self._wait_seconds = self._settings.probe_seconds
         self.state = BreakerState.CLOSED
         self.failure = None
@@ -67,9 +67,9 @@ class Breaker:
             now: Seconds of the clock that :attr:`probe_at` is compared with.
             interval_seconds: Shortest polling interval of the source.
         """
-        self._failures += 1
+        self.failures += 1
         self.failure = error
-        if self._failures < self._settings.failures:
+        if self.failures < self._settings.failures:
             return
         self.state = BreakerState.OPEN
         longest = min(interval_seconds, self._settings.probe_seconds_max)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from autoscaler.collect.push import follow
 from autoscaler.collect.readings import ReadingTable
 from autoscaler.collect.settings import CollectorSettings
+from autoscaler.collect.slots import Slots
 from autoscaler.collect.source_loop import Delivery, FetchReport, SourceHealth, SourceLoop
 from autoscaler.collect.subscription import MetricReader, Subscription, subscriptions
 from autoscaler.sdk.scaler import PushScaler, SourceContext
@@ -56,7 +57,7 @@ class Collector:
         self._rng = rng
         self._settings = settings or CollectorSettings()
         self._on_fetch = on_fetch
-        self._limiter = asyncio.Semaphore(self._settings.concurrent_sources)
+        self._slots = Slots(self._settings.concurrent_sources)
         self._sources: dict[Hashable, SourceLoop] = {}
         self._objects: dict[str, list[Subscription]] = {}
         self._pushes: dict[str, list[_Push]] = {}
@@ -161,7 +162,7 @@ class Collector:
                 clock=self._context.clock,
                 rng=self._rng,
                 settings=self._settings,
-                limiter=self._limiter,
+                slots=self._slots,
                 deliver=self._store,
                 report=self._on_fetch,
                 first_interval_seconds=one.interval_seconds,

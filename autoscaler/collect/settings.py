@@ -16,7 +16,8 @@ class CollectorSettings(msgspec.Struct, frozen=True, kw_only=True):
             due within this time of each other go together (real seconds).
         asked_gap_seconds: Shortest time between two immediate reads of a source (real seconds);
             bounds what a chatty push source can cause.
-        concurrent_sources: How many sources are read at the same time.
+        concurrent_sources: How many sources are read at the same time; at most half of these are
+            sources that did not answer in time when they were read last.
         close_seconds: How long closing a source may take.
         breaker: When a failing source is left alone.
     """

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 import msgspec
 import structlog
 
 from autoscaler.collect.breaker import Breaker
 from autoscaler.collect.settings import CollectorSettings
+from autoscaler.collect.slots import Slots, Ticket
 from autoscaler.collect.subscription import Subscription, describe
 from autoscaler.collect.timetable import Timetable
 from autoscaler.core.model import Reading
@@ -24,6 +26,8 @@ Delivery = Sequence[tuple[Subscription, Reading]]
 SHORTEST_WAIT_SECONDS = 0.001
 REUSED_SECONDS = 5.0
 """An answer younger than this, and than half a polling interval, is as good as a new one."""
+HANGING_SECONDS = 1.0
+"""A read that took longer, or half its deadline, and failed, was not refused: nobody answered."""
 
 
 class SourceHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +77,7 @@ class SourceLoop:
         clock: Clock,
         rng: random.Random,
         settings: CollectorSettings,
-        limiter: asyncio.Semaphore,
+        slots: Slots,
         deliver: Callable[[Delivery], None],
         report: Callable[[FetchReport], None],
         first_interval_seconds: float,
@@ -82,7 +86,7 @@ class SourceLoop:
         self._scaler = scaler
         self._clock = clock
         self._settings = settings
-        self._limiter = limiter
+        self._slots = slots
         self._deliver = deliver
         self._report = report
         self._breaker = Breaker(settings.breaker, rng)
@@ -97,6 +101,8 @@ class SourceLoop:
         self._fetches = 0
         self._queries = 0
         self._probed = 0
+        self._hangs = False
+        self._ticket: Ticket | None = None
         self._answers: Mapping[Hashable, Answer | MetricError] = {}
         self._answered_at = (0.0, 0.0)
 
@@ -150,12 +156,13 @@ class SourceLoop:
                 if not self._stopped:
                     await self._turn()
         finally:
+            self._give_back()
             await self._close()
 
     async def _sleep(self) -> None:
         self._wake.clear()
         due_at = self._timetable.next_at()
-        if self._breaker.is_open:
+        if self._breaker.is_open and self._ticket is None:
             due_at = min(due_at, self._breaker.probe_at)
         if due_at == float("inf"):
             await self._wake.wait()
@@ -172,27 +179,50 @@ class SourceLoop:
     async def _turn(self) -> None:
         now = self._clock.monotonic()
         if self._breaker.is_open and now >= self._breaker.probe_at:
+            self._ask_for_slot()
+        if self._ticket is not None and self._ticket.is_given:
             await self._probe()
             return
         due = self._timetable.take(now)
         if not due:
             return
+        if self._hangs and not self._breaker.is_open:
+            self._ask_for_slot()
         failure = self._breaker.failure
-        if self._breaker.is_open and failure is not None:
+        if failure is not None and self._is_left_alone():
             at = self._clock.now()
             self._deliver([(one, one.reading(failure, at)) for one in due])
             return
         answers, at = await self._fetch(due)
         self._deliver([(one, one.reading(answers[one.query], at)) for one in due])
 
+    def _is_left_alone(self) -> bool:
+        """Whether metrics that are due get the last failure instead of a read."""
+        return self._breaker.is_open or (self._ticket is not None and not self._ticket.is_given)
+
+    def _ask_for_slot(self) -> None:
+        """Ask to be let in as a source that fails; errors go on being delivered meanwhile."""
+        if self._ticket is None:
+            self._ticket = self._slots.ask(
+                self._wake.set,
+                hangs=self._hangs,
+                failures=min(self._breaker.failures, self._settings.breaker.failures),
+            )
+
+    def _give_back(self) -> None:
+        if self._ticket is not None:
+            self._ticket.give_back()
+            self._ticket = None
+
     async def _probe(self) -> None:
         """Ask one query of a source left alone; if it answers, read everything."""
         members = self._timetable.members()
         if not members:
+            self._give_back()
             return
         self._probed += 1
         await self._fetch([members[self._probed % len(members)]])
-        if not self._breaker.is_open:
+        if self._breaker.failure is None:
             self._timetable.ask(members, self._clock.monotonic())
 
     async def _fetch(
@@ -202,7 +232,7 @@ class SourceLoop:
         queries = list(dict.fromkeys(one.query for one in due))
         loop = asyncio.get_running_loop()
         answers: Mapping[Hashable, Answer | MetricError]
-        async with self._limiter:
+        async with self._slot():
             at = self._clock.now()
             began = loop.time()
             try:
@@ -211,6 +241,8 @@ class SourceLoop:
             except MetricError as error:
                 answers, failure = dict.fromkeys(queries, error), error
             took = loop.time() - began
+        patience = min(HANGING_SECONDS, self._settings.deadline_seconds / 2)
+        self._hangs = failure is not None and took >= patience
         self._answers, self._answered_at = answers, (at, self._clock.monotonic())
         self._fetches += 1
         self._queries += len(queries)
@@ -224,6 +256,18 @@ class SourceLoop:
             )
         )
         return answers, at
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        """Hold a slot: the one that was given already, else the next one."""
+        if self._ticket is None:
+            async with self._slots.slot():
+                yield
+            return
+        try:
+            yield
+        finally:
+            self._give_back()
 
     def _note(self, failure: MetricError | None) -> None:
         if failure is None:
