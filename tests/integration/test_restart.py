@@ -304,6 +304,42 @@ async def test_a_recreated_object_has_no_past() -> None:
         assert made.course.steps[-1][0] == 8
 
 
+async def test_a_target_edited_while_nobody_watches_took_no_steps_of_the_old_one() -> None:
+    """Four replicas in ten minutes, just added to the old target: the new one has its own four."""
+    rule = {"type": "Pods", "value": 4, "periodSeconds": 600}
+    behavior = {"scaleUp": {"policies": [rule]}}
+    spec = {
+        "minReplicaCount": 1,
+        "advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior}},
+    }
+    async with stage(spec) as made:
+        await made.play([200, 200])
+        assert made.course.steps[-1][0] == 5
+        registry = made.cluster.registry
+        kind = registry.resource("apps/v1", "Deployment")
+        found = registry.get(kind, "default", "worker").value
+        labels = {"app": "other"}
+        template = {**found["spec"]["template"], "metadata": {"labels": labels}}
+        wanted = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+        made.cluster.create(
+            {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": {"name": "other"},
+                "spec": wanted,
+            }
+        )
+
+        def elsewhere(value: JsonObject) -> JsonObject:
+            value["spec"]["scaleTargetRef"]["name"] = "other"
+            return value
+
+        resource = registry.resource("flyball.dev/v1alpha1", "ScaledObject")
+        registry.modify(resource, "default", "worker", elsewhere)
+        await made.play([200])
+        assert registry.get(kind, "default", "other").value["spec"]["replicas"] == 5
+
+
 async def test_unreadable_snapshots_hold_the_count_and_start_anew() -> None:
     """Garbage in every shard: the log names each, the count found is held for a whole window."""
     async with stage(STABILIZED) as made:
