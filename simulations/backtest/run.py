@@ -169,14 +169,13 @@ def backtest(
     runs = [run]
     actual = None
     if replicas is not None:
-        # Recorded replicas are ready ones: their start-up lies behind them.
-        at_once = msgspec.structs.replace(known.plant, start_up=AT_ONCE)
         past = TierSpec(
             name=ACTUAL,
-            plant=at_once,
+            plant=known.plant,
             autoscaler=RecordedReplicas(replicas, tick_seconds=step),
             signals=(),
             replicas=start,
+            starts_at_once=True,
         )
         actual = replay([past], simulated, seed=0)[ACTUAL]
         runs.append(actual)

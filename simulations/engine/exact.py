@@ -48,6 +48,8 @@ class TierSpec(msgspec.Struct, frozen=True, kw_only=True):
         replicas: Serving at the beginning.
         upstream: Tiers whose served requests arrive here, and how many requests here each of one
             makes; empty = the load does.
+        starts_at_once: New pods serve in the step of their decision, whatever the plant says: they
+            are the ready ones of a record, whose start-up lies behind them.
     """
 
     name: str
@@ -57,6 +59,7 @@ class TierSpec(msgspec.Struct, frozen=True, kw_only=True):
     replicas: int
     upstream: Mapping[str, float] = {}
     recorded: Mapping[str, Trace] = {}
+    starts_at_once: bool = False
 
 
 def replay(
@@ -235,6 +238,9 @@ class _Running:
         tier, pool = self._tier, self._pool
         if pool is None:
             tier.scale(step, replicas)
+            if self.spec.starts_at_once:
+                tier.starting[:] = [step] * len(tier.starting)
+                tier.begin(step)
             return
         now_ms = step * self._step_ms
         replicas = min(replicas, pool.room)
