@@ -28,15 +28,17 @@ class ServiceModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         waiting: SLO and timeout.
         termination: Drain.
         prices: Per replica hour.
-        lag_seconds: From an instant until its value can be read from the Prometheus.
+        lag_seconds: From an instant until the Prometheus gives the value it will later be said to
+            have had then: how long a scrape takes, and a rule or a remote write if it came by one.
+            The age of the samples is in the record already.
     """
 
     service: Service
     start_up: StartUp
     waiting: Waiting
+    lag_seconds: NotNegative
     termination: Termination = Termination()
     prices: Prices = Prices()
-    lag_seconds: NotNegative = 0.0
 
     @property
     def plant(self) -> Plant:

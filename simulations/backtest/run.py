@@ -4,12 +4,15 @@ Open loop: the policy is shown what its queries gave at the time, and what it de
 of it. That is exact for metrics of the load (rates of requests or arrivals) and wrong for metrics
 that scaling itself moves (queue lengths, utilisation); the latter are refused unless they are
 called exogenous on purpose.
+
+The clock is that of the record: at an instant the policy sees what its query gives there. The load
+is played where it was: PromQL looks back, so the value at an instant is the mean of the time before
+it, and in the middle of that time it is played.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,12 +20,11 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from autoscaler.api.parse import parse_object
-from autoscaler.api.scaledobject import ScaledObject
 from simulations.backtest.model import ServiceModel
+from simulations.backtest.queries import queries_of, range_seconds
 from simulations.engine.exact import Progress, TierSpec, replay
 from simulations.engine.run import Run
-from simulations.errors import SimulationError
+from simulations.engine.signals import Recorded
 from simulations.plant.parameters import (
     Delay,
     Service,
@@ -35,7 +37,8 @@ from simulations.plant.parameters import (
 from simulations.policies.objects import Subject, TriggerModel, subject_of_object
 from simulations.policies.recorded import RecordedReplicas
 from simulations.score.score import Score, score
-from simulations.workload.load import load_of
+from simulations.workload import compose
+from simulations.workload.load import ROUNDING, load_of
 from simulations.workload.trace import Trace, Unit
 
 AT_ONCE: Final = StartUp(container=Delay(median_seconds=0, p95_seconds=0))
@@ -44,24 +47,26 @@ UNKNOWN_SERVICE: Final = ServiceModel(
     start_up=AT_ONCE,
     waiting=Waiting(slo_seconds=1.0),
     termination=Termination(drain_seconds=0.0),
+    lag_seconds=0.0,
 )
 """Stands in where the service is not known; nothing that depends on it is reported."""
 
 LONGEST_STEP_SECONDS: Final = 15.0
-RATE: Final = re.compile(r"\b(?:i?rate|increase)\s*\(")
 POLICY, ACTUAL = "policy", "actual"
 
 
-class Queried(msgspec.Struct, frozen=True, kw_only=True):
-    """A trigger's query.
+class PlayedLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the load came from.
 
     Attributes:
-        trigger: Position.
-        query: PromQL.
+        query: PromQL; empty when there is a trace alone.
+        is_triggers: Whether it is the query of the first trigger.
+        mean_seconds: Each value is a mean over this time: shorter bursts are not in it.
     """
 
-    trigger: int
     query: str
+    is_triggers: bool
+    mean_seconds: float
 
 
 class Backtest(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,52 +76,15 @@ class Backtest(msgspec.Struct, frozen=True, kw_only=True):
         policy: The run of the policy.
         actual: What really happened; None when nothing recorded it.
         scores: Of both.
+        load: What was played as the load.
         knows_service: Whether violations mean anything.
     """
 
     policy: Run
     actual: Run | None
     scores: tuple[Score, ...]
+    load: PlayedLoad
     knows_service: bool
-
-
-def queries_of(raw: Mapping[str, Any], *, exogenous: bool = False) -> list[Queried]:
-    """Return the queries of an object's Prometheus triggers.
-
-    Args:
-        raw: The object.
-        exogenous: Take every query for one of the load alone.
-
-    Raises:
-        SimulationError: A trigger is neither ``prometheus`` nor ``cron``, or its query shows no
-            rate and so may depend on the replicas.
-    """
-    obj = parse_object(raw)
-    if not isinstance(obj, ScaledObject):
-        raise SimulationError(f"{raw.get('kind')} is no ScaledObject", field="kind")
-    found = []
-    for index, trigger in enumerate(obj.spec.triggers):
-        field = f"spec.triggers[{index}]"
-        if trigger.type == "cron":
-            continue
-        if trigger.type != "prometheus":
-            raise SimulationError(
-                f"{field} has type {trigger.type}; a backtest on a Prometheus can show prometheus "
-                "and cron triggers what they saw",
-                field=f"{field}.type",
-            )
-        query = trigger.metadata.get("query", "")
-        if not exogenous and not RATE.search(query):
-            raise SimulationError(
-                f'{field}: query "{query}" shows no rate(), so replicas may change what it '
-                "measures, and a recording cannot follow that; if it measures load alone, say "
-                "--exogenous, else simulate with a scenario",
-                field=f"{field}.metadata.query",
-            )
-        found.append(Queried(trigger=index, query=query))
-    if not found:
-        raise SimulationError("the object has no prometheus trigger", field="spec.triggers")
-    return found
 
 
 def backtest(
@@ -126,6 +94,7 @@ def backtest(
     replicas: Trace | None,
     load: Trace | None,
     service: ServiceModel | None,
+    load_query: str = "",
     controller: str = "",
     progress: Progress | None = None,
 ) -> Backtest:
@@ -137,11 +106,14 @@ def backtest(
         replicas: What the workload really had; None = not recorded.
         load: Requests per second; the first query's when None.
         service: Of a replica; None = not known.
+        load_query: That gave the load; says how long a time its values describe, the step of the
+            load if it does not.
         controller: Whose loop runs a keda.sh object, as in scenarios.
         progress: As in :func:`simulations.engine.exact.replay`.
 
     Raises:
-        SimulationError: See :func:`simulations.policies.objects.subject_of_object`.
+        SimulationError: See :func:`simulations.policies.objects.subject_of_object`; or the records
+            do not overlap.
     """
     known = service or UNKNOWN_SERVICE
     names = {index: f"query-{index}" for index in recorded}
@@ -151,18 +123,25 @@ def backtest(
     ]
     triggers = {str(index): TriggerModel(signal=name) for index, name in names.items()}
     subject = subject_of_object(raw, triggers, signals, controller=controller)
-    arrivals = load or next(iter(recorded.values()))
     step = _step_seconds(subject)
-    simulated = load_of(
-        msgspec.structs.replace(arrivals, unit=Unit.PER_SECOND), step_seconds=step, seed=0
-    )
-    start = _first_replicas(replicas, subject)
+    if load is None:
+        first = min(recorded)
+        queries = {item.trigger: item.query for item in queries_of(raw, exogenous=True)}
+        load_query = queries[first]
+    arrivals = recorded[min(recorded)] if load is None else load
+    mean_seconds = range_seconds(load_query) or arrivals.step_seconds
+    begin_at = max(trace.start_at for trace in recorded.values()) + known.lag_seconds
+    simulated = load_of(_played(arrivals, mean_seconds, begin_at), step_seconds=step, seed=0)
+    start = _first_replicas(replicas, subject, simulated.start_at)
     spec = TierSpec(
         name=POLICY,
         plant=known.plant,
         autoscaler=subject.autoscaler(),
         signals=(),
-        recorded={names[index]: trace for index, trace in recorded.items()},
+        recorded={
+            names[index]: Recorded(trace=trace, lag_seconds=known.lag_seconds)
+            for index, trace in recorded.items()
+        },
         replicas=start,
     )
     run = replay([spec], simulated, seed=0, progress=progress)[POLICY]
@@ -183,6 +162,7 @@ def backtest(
         policy=run,
         actual=actual,
         scores=tuple(score(one) for one in runs),
+        load=PlayedLoad(query=load_query, is_triggers=load is None, mean_seconds=mean_seconds),
         knows_service=service is not None,
     )
 
@@ -206,8 +186,21 @@ def _step_seconds(subject: Subject) -> float:
     return subject.tick_seconds / math.ceil(subject.tick_seconds / LONGEST_STEP_SECONDS)
 
 
-def _first_replicas(replicas: Trace | None, subject: Subject) -> int:
-    if replicas is not None:
-        known = replicas.values[~np.isnan(replicas.values)]
-        return round(float(known[0]))
-    return max(1, subject.policy.min_replicas)
+def _played(asked: Trace, mean_seconds: float, begin_at: float) -> Trace:
+    """Return the load from an instant on, each value around the middle of what it describes."""
+    step = asked.step_seconds
+    load = compose.moved(
+        msgspec.structs.replace(asked, unit=Unit.PER_SECOND), -(mean_seconds + step) / 2
+    )
+    skipped = max(0, math.ceil((begin_at - load.start_at) / step - ROUNDING))
+    return compose.cut(load, from_seconds=skipped * step)
+
+
+def _first_replicas(replicas: Trace | None, subject: Subject, at: float) -> int:
+    """Return the replicas last recorded at an instant, the first ones if none were yet."""
+    if replicas is None:
+        return max(1, subject.policy.min_replicas)
+    known = np.flatnonzero(~np.isnan(replicas.values))
+    now = int((at - replicas.start_at) // replicas.step_seconds)
+    before = known[known <= now]
+    return round(float(replicas.values[before[-1] if before.size else known[0]]))

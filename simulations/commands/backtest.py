@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,16 +20,9 @@ from simulations.commands.running import (
 from simulations.commands.simulate import FailOn, Json, Junit, Output
 
 if TYPE_CHECKING:
-    from simulations.backtest.run import Backtest
-    from simulations.report.html import Page
-    from simulations.report.tables import Table
     from simulations.score.criteria import Criterion
     from simulations.workload.importers.prometheus import Access
     from simulations.workload.trace import Trace
-
-UNKNOWN: Final = (
-    "The service is not known (--service), so pods serve at once and late requests mean nothing."
-)
 
 
 @with_errors
@@ -45,10 +38,15 @@ def backtest(
     ] = "",
     service: Annotated[
         Path | None,
-        typer.Option(help="YAML: service, start_up, waiting, prices of a replica; for violations."),
+        typer.Option(
+            help="YAML: service, start_up, waiting, lag_seconds, prices; for late requests."
+        ),
     ] = None,
     load_query: Annotated[
-        str, typer.Option(help="PromQL: requests per second (default: the first trigger's).")
+        str,
+        typer.Option(
+            help="PromQL: requests/s, best over a short range (default: the first trigger's)."
+        ),
     ] = "",
     replicas_query: Annotated[
         str,
@@ -77,8 +75,9 @@ def backtest(
     from rich.console import Console
 
     from simulations.backtest.model import read_service
+    from simulations.backtest.page import days_table, files_of, page_of, remarks_of
+    from simulations.backtest.queries import queries_of
     from simulations.backtest.run import backtest as run_backtest
-    from simulations.backtest.run import queries_of
     from simulations.report.console import progress
     from simulations.report.tables import score_table
     from simulations.workload.importers.prometheus import Access
@@ -103,13 +102,15 @@ def backtest(
     )
     every = seconds_of(step, "--step") if step else _default_step(raw)
 
-    def ask(query: str) -> Trace:
-        return _ask(access, query, from_at, to_at, every)
+    def ask(query: str, *, before: float = 0.0) -> Trace:
+        return _ask(access, query, from_at - before, to_at, every)
 
     with progress(errors, "asking the Prometheus") as tell:
         recorded = {}
         for number, item in enumerate(queries):
-            recorded[item.trigger] = ask(item.query)
+            # What the policy reads first was recorded as long before as it takes to be read.
+            age = 0.0 if known is None else known.lag_seconds
+            recorded[item.trigger] = ask(item.query, before=age)
             tell(number + 1, len(queries) + 1)
         load = ask(load_query) if load_query else None
         replicas = _replicas(raw, replicas_query, ask, errors)
@@ -119,20 +120,21 @@ def backtest(
             recorded,
             replicas=replicas,
             load=load,
+            load_query=load_query,
             service=known,
             controller=controller,
             progress=tell,
         )
-    tables = [score_table(result.scores, title=f"Backtest of {name}"), _days(result)]
+    tables = [score_table(result.scores, title=f"Backtest of {name}"), days_table(result)]
     deliver(
         f"backtest-{name}",
         tables=tables,
         scores=result.scores,
         judged=result.scores[:1],
         criteria=criteria,
-        page=lambda failed: _page(result, name, tables, failed, access.url),
-        files=_files(result),
-        remark="" if result.knows_service else UNKNOWN,
+        page=lambda failed: page_of(result, name, tables, failed, access.shown_url),
+        files=files_of(result),
+        remark="\n".join(remarks_of(result)),
         folder=folder,
         junit=junit,
         json=json,
@@ -204,72 +206,3 @@ def _headers(texts: list[str]) -> dict[str, str]:
             raise SimulationError(f'header "{text}" must be "NAME: VALUE"', field="header")
         headers[name.strip()] = value.strip()
     return headers
-
-
-def _days(result: Backtest) -> Table:
-    from simulations.backtest.run import days_of
-    from simulations.report.tables import Table
-
-    mine = days_of(result.policy)
-    past = dict(days_of(result.actual)) if result.actual is not None else {}
-    return Table(
-        title="Replica hours per day (UTC)",
-        header=("day", "policy", "really", "difference"),
-        rows=tuple(
-            (
-                day,
-                f"{hours:,.2f}",
-                f"{past[day]:,.2f}" if day in past else "-",
-                f"{hours - past[day]:+,.2f}" if day in past else "-",
-            )
-            for day, hours in mine
-        ),
-    )
-
-
-def _files(result: Backtest) -> dict[str, bytes]:
-    from simulations.report.charts import run_chart
-    from simulations.score.score import late_per_step
-
-    return {"policy.png": run_chart(result.policy, late_per_step(result.policy), kind="png")}
-
-
-def _page(result: Backtest, name: str, tables: list[Table], failed: list[str], url: str) -> Page:
-    from autoscaler import __version__
-    from simulations.report.charts import comparison_chart, run_chart
-    from simulations.report.html import Chart, Page
-    from simulations.report.tables import changes_table, percent
-    from simulations.score.score import late_per_step
-
-    runs = [("policy", result.policy)]
-    mine = result.scores[0]
-    lead = [f"The policy would have used {mine.replica_hours:,.1f} replica hours."]
-    if result.actual is not None:
-        runs.append(("really", result.actual))
-        past = result.scores[1]
-        share = f": {mine.cost / past.cost:.3f} of the cost" if past.cost else ""
-        lead.append(f"Really used were {past.replica_hours:,.1f}{share}.")
-    if result.knows_service:
-        late = [percent(score.violation_ratio) for score in result.scores]
-        lead.append(f"Late requests: {' against '.join(late)}.")
-    else:
-        lead.append("The service is not known, so late requests mean nothing here.")
-    run = result.policy
-    return Page(
-        title=f"Backtest of {name}",
-        lead=tuple(lead),
-        failures=tuple(failed),
-        parts=(
-            tables[0],
-            Chart(title="Serving replicas", svg=comparison_chart(runs)),
-            Chart(title="The policy in detail", svg=run_chart(run, late_per_step(run))),
-            *tables[1:],
-            changes_table(run),
-        ),
-        facts=(
-            ("recorded by", url),
-            ("open loop", "what the policy decides does not change what its queries gave"),
-            ("step", f"{run.step_seconds:g} s"),
-            ("version", __version__),
-        ),
-    )

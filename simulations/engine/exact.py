@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from simulations.engine.run import Change, Run
-from simulations.engine.signals import History, RecordedTap, Scrapes, SignalTap
+from simulations.engine.signals import History, Recorded, RecordedTap, Scrapes, SignalTap
 from simulations.engine.view import Autoscaler, View
 from simulations.errors import SimulationError
 from simulations.plant.delays import start_up_delays_ms
@@ -24,7 +24,6 @@ from simulations.plant.nodes import NodePool
 from simulations.plant.parameters import Delay, Plant, Signal, StartUp
 from simulations.plant.tier import Tier
 from simulations.workload.load import Load
-from simulations.workload.trace import Trace
 
 DELAYS = 4096
 """Different start-up delays per run; more pods than that start over with the first."""
@@ -58,7 +57,7 @@ class TierSpec(msgspec.Struct, frozen=True, kw_only=True):
     signals: Sequence[Signal]
     replicas: int
     upstream: Mapping[str, float] = {}
-    recorded: Mapping[str, Trace] = {}
+    recorded: Mapping[str, Recorded] = {}
     starts_at_once: bool = False
 
 
@@ -130,7 +129,7 @@ class _Running:
         self._pool = _pool(spec, seed)
         self._history = History()
         self._taps: dict[str, SignalTap | RecordedTap] = {
-            name: RecordedTap(trace, load.start_at) for name, trace in spec.recorded.items()
+            name: RecordedTap(recorded, load.start_at) for name, recorded in spec.recorded.items()
         }
         self._taps |= {
             signal.name: SignalTap(

@@ -11,12 +11,13 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from simulations.engine.view import Measured
 from simulations.errors import SimulationError
-from simulations.plant.parameters import Signal, SignalKind
+from simulations.plant.parameters import NotNegative, Signal, SignalKind
 from simulations.workload.trace import Trace
 
 STALE_AFTER_MS: Final = 300_000
@@ -161,20 +162,32 @@ class SignalTap:
                 return (history.worked[step] - history.worked[since]) / capacity
 
 
-class RecordedTap:
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """A signal that was recorded: what a real source showed at the time, whatever happens now.
 
-    Args:
+    Attributes:
         trace: Values at instants, the first at the start of the trace; NaN = missing.
-        start_at: Beginning of the run, epoch seconds.
-        lag_ms: From an instant until its value can be read.
+        lag_seconds: From an instant until its value can be read.
     """
 
-    def __init__(self, trace: Trace, start_at: float, *, lag_ms: int = 0) -> None:
+    trace: Trace
+    lag_seconds: NotNegative
+
+
+class RecordedTap:
+    """A recorded signal in a run.
+
+    Args:
+        recorded: The signal.
+        start_at: Beginning of the run, epoch seconds.
+    """
+
+    def __init__(self, recorded: Recorded, start_at: float) -> None:
+        trace = recorded.trace
         self._values = trace.values.tolist()
         self._step_ms = round(trace.step_seconds * 1000)
         self._begin_ms = round((trace.start_at - start_at) * 1000)
-        self._lag_ms = lag_ms
+        self._lag_ms = round(recorded.lag_seconds * 1000)
 
     def read(self, at_ms: int) -> Measured:
         """Return what could be read then."""

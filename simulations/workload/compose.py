@@ -93,6 +93,26 @@ def shifted(trace: Trace, seconds: float) -> Trace:
     return replace(trace, start_at=trace.start_at + seconds)
 
 
+def moved(trace: Trace, seconds: float) -> Trace:
+    """Return the trace earlier or later by any time, on the instants it has.
+
+    Where the time is no multiple of the step, each new step is the mean of the two old ones it lies
+    in, as far as they are known, and there is one step less.
+
+    Raises:
+        SimulationError: Nothing is left.
+    """
+    steps = seconds / trace.step_seconds
+    if math.isclose(steps, round(steps), abs_tol=1e-9):
+        return shifted(trace, round(steps) * trace.step_seconds)
+    whole = math.floor(steps)
+    late = steps - whole
+    before, after = trace.values[:-1], trace.values[1:]
+    both = late * before + (1 - late) * after
+    values = np.where(np.isnan(before), after, np.where(np.isnan(after), before, both))
+    return shifted(replace(trace, values=values), (whole + 1) * trace.step_seconds)
+
+
 def resampled(trace: Trace, step_seconds: float) -> Trace:
     """Return the trace at another step: means of longer ones, repeated for shorter ones.
 

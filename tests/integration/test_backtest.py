@@ -45,6 +45,7 @@ SERVICE = {
     "service": {"mean_seconds": 0.2, "concurrency": 4},
     "start_up": {"container": {"median_seconds": 15, "p95_seconds": 45}},
     "waiting": {"slo_seconds": 0.2},
+    "lag_seconds": 5,
     "prices": {"replica_hour": 0.05},
 }
 

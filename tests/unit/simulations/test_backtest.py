@@ -9,9 +9,15 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from simulations.backtest.model import ServiceModel
+from simulations.backtest.model import ServiceModel, read_service
+from simulations.backtest.queries import range_seconds
 from simulations.backtest.run import backtest
-from simulations.plant.parameters import Delay, Service, StartUp, Waiting
+from simulations.engine.exact import TierSpec, replay
+from simulations.errors import SimulationError
+from simulations.plant.parameters import Delay, Service, Signal, SignalKind, StartUp, Waiting
+from simulations.policies.objects import TriggerModel, subject_of_object
+from simulations.score.score import score
+from simulations.workload.load import load_of
 from simulations.workload.trace import Trace
 
 MIDNIGHT = 1_700_006_400.0
@@ -24,7 +30,9 @@ SERVICE = ServiceModel(
     service=Service(mean_seconds=0.2, concurrency=4),
     start_up=StartUp(container=Delay(median_seconds=45, p95_seconds=90)),
     waiting=Waiting(slo_seconds=0.2),
+    lag_seconds=0.0,
 )
+QUICK = replace(SERVICE, start_up=StartUp(container=Delay(median_seconds=15, p95_seconds=15)))
 
 
 def scaled_object(*, query=RATE, kind="keda.sh", **metadata):
@@ -96,3 +104,110 @@ def test_what_really_served_serves_in_the_step_it_was_recorded_for(slow):
     assert len(np.unique(first.policy.serving)) > 3
     np.testing.assert_array_equal(both.actual.serving, first.policy.serving)
     assert both.scores[1].late == first.scores[0].late > 0
+
+
+def truth():
+    """Return the share of late requests when the same policy meets the load itself."""
+    load = load_of(recorded(square(instants())), step_seconds=STEP, seed=0)
+    rate = Signal(name="rate", kind=SignalKind.REQUEST_RATE, lag_seconds=0, window_seconds=60)
+    subject = subject_of_object(scaled_object(), {"0": TriggerModel(signal="rate")}, [rate])
+    tier = TierSpec(
+        name="web",
+        plant=QUICK.plant,
+        autoscaler=subject.autoscaler(),
+        signals=(rate,),
+        replicas=8,
+    )
+    return score(replay([tier], load, seed=0)["web"]).violation_ratio
+
+
+@pytest.mark.parametrize(
+    ("load", "load_query"),
+    [(None, ""), (15, "sum(rate(http_requests_total[15s]))"), (60, RATE), (15, "recorded:rate")],
+)
+def test_the_load_is_played_when_it_was(load, load_query):
+    """An hour of 100 and one of 400 requests/s: as late as with the load itself.
+
+    Played when its rates could be read, it came half a window late, or a step, and the policy had
+    seen each jump before.
+    """
+    at = instants()
+    result = backtest(
+        scaled_object(),
+        {0: recorded(rates(60, at))},
+        replicas=recorded(np.full(DAY_STEPS, 8)),
+        load=None if load is None else recorded(rates(load, at)),
+        load_query=load_query,
+        service=QUICK,
+    )
+    assert result.scores[0].violation_ratio == pytest.approx(truth(), rel=0.05)
+    assert result.load.mean_seconds == (load or 60)
+    assert result.load.is_triggers == (load is None)
+
+
+@pytest.mark.parametrize("lag", [0, 40, 120])
+def test_the_run_begins_with_the_first_instant_the_policy_could_read(lag):
+    """Nothing is decided blindly; what was asked for earlier ends up before the run."""
+    seen = recorded(rates(60, instants()))
+    result = backtest(
+        scaled_object(),
+        {0: seen},
+        replicas=None,
+        load=None,
+        service=replace(SERVICE, lag_seconds=lag),
+    )
+    assert result.policy.start_at == MIDNIGHT + -(-lag // STEP) * STEP
+    assert result.policy.changes[0].step == 0
+
+
+def test_metrics_that_come_late_make_more_requests_late():
+    """Each jump is seen two minutes later, and for two minutes 400 requests/s meet 8 replicas."""
+    seen = {0: recorded(rates(60, instants()))}
+    at_once, late = (
+        backtest(
+            scaled_object(),
+            seen,
+            replicas=None,
+            load=None,
+            service=replace(SERVICE, lag_seconds=lag),
+        )
+        for lag in (0.0, 120.0)
+    )
+    first, then = (
+        run.start_at + STEP * next(change.step for change in run.changes if change.step > 200)
+        for run in (at_once.policy, late.policy)
+    )
+    assert then == first + 120
+    assert late.scores[0].late > 1.5 * at_once.scores[0].late
+
+
+def test_the_age_of_metrics_is_asked_for(tmp_path):
+    """What late requests depend on is not guessed."""
+    path = tmp_path / "service.yaml"
+    path.write_text(
+        "service: {mean_seconds: 0.2, concurrency: 4}\n"
+        "start_up: {container: {median_seconds: 15, p95_seconds: 45}}\n"
+        "waiting: {slo_seconds: 0.2}\n"
+    )
+    with pytest.raises(SimulationError, match=r"service.yaml: .*lag_seconds"):
+        read_service(path)
+    path.write_text(path.read_text() + "lag_seconds: 5\n")
+    assert read_service(path).lag_seconds == 5
+
+
+@pytest.mark.parametrize(
+    ("query", "seconds"),
+    [
+        (RATE, 60),
+        ('sum(rate(hits{path="/[9h]"}[1m30s]))', 90),
+        ("sum(rate(hits[30s])) + sum(rate(more[5m])) # [1h]", 300),
+        ("sum(increase(hits[2m])) / 120", 120),
+        ("rate(hits[45])", 45),
+        ("max_over_time(rate(hits[1m])[10m:15s])", 600),
+        ("sum(irate(hits[5m]))", None),
+        ("sum(hits:rate1m)", None),
+    ],
+)
+def test_a_query_says_how_long_a_time_its_values_describe(query, seconds):
+    """The longest range counts; of irate() it does not matter; text and comments hold none."""
+    assert range_seconds(query) == seconds

@@ -60,6 +60,28 @@ def test_one_wild_value_does_not_set_the_peak():
     assert trace.values[0] == pytest.approx(400)
 
 
+@given(st.lists(st.floats(0, 1e6), min_size=2, max_size=40), st.integers(-600, 600))
+def test_what_is_moved_keeps_its_instants(values, seconds):
+    """Whole steps move as they are; else each step is the mean of what it then covers."""
+    trace = trace_of(values, step=60)
+    moved = compose.moved(trace, seconds)
+    skipped = moved.start_at - (trace.start_at + seconds)
+    assert (moved.start_at - trace.start_at) % 60 == 0
+    assert skipped == -seconds % 60
+    fine = np.repeat(np.array(values), 60)[round(skipped) :]
+    means = fine[: 60 * len(moved.values)].reshape(-1, 60).mean(axis=1)
+    np.testing.assert_allclose(moved.values, means, rtol=1e-9, atol=1e-9)
+    assert len(moved.values) == len(values) - (seconds % 60 > 0)
+
+
+def test_what_is_moved_by_a_part_of_a_step_is_that_of_what_is_known():
+    """A step is missing only where both it lies in are; a single one has nothing to lie in."""
+    moved = compose.moved(trace_of([2, 4, nan, nan, 8]), -15)
+    np.testing.assert_allclose(moved.values, [2.5, 4, nan, 8])
+    with pytest.raises(SimulationError, match="holds no value"):
+        compose.moved(trace_of([2]), -15)
+
+
 @given(SERIES, st.integers(1, 6))
 def test_finer_and_back_is_the_same(values, parts):
     """Rates repeat at a finer step; their means at the old step are what they were."""
