@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 
 from autoscaler import __version__
-from simulations.backtest.run import Backtest, days_of
+from simulations.backtest.run import Backtest, Paid
 from simulations.report.charts import comparison_chart, run_chart
 from simulations.report.html import Chart, Page
 from simulations.report.tables import Table, changes_table, percent
-from simulations.score.score import late_per_step
+from simulations.score.score import late_per_step, utc_days
 
 UNKNOWN: Final = (
     "The service is not known (--service): pods serve at once, metrics are read at once, and late "
     "requests mean nothing."
 )
+_PAID: Final = {
+    Paid.CREATED: "Pods are paid for from their creation until they have drained",
+    Paid.READY: "Pods are paid for without their start-up, until they have drained",
+}
 
 
 def remarks_of(result: Backtest) -> list[str]:
     """Return sentences on what the figures of a backtest rest on."""
-    return [_load_remark(result), *([] if result.knows_service else [UNKNOWN])]
+    unknown = [] if result.knows_service else [UNKNOWN]
+    return [_load_remark(result), _paid_remark(result), *unknown]
+
+
+def _paid_remark(result: Backtest) -> str:
+    return f"{_PAID[result.paid]}{'' if result.actual is None else ', on both sides'}."
 
 
 def _load_remark(result: Backtest) -> str:
@@ -34,21 +44,22 @@ def _load_remark(result: Backtest) -> str:
 
 
 def days_table(result: Backtest) -> Table:
-    """Return the replica hours of each day."""
-    mine = days_of(result.policy)
-    past = dict(days_of(result.actual)) if result.actual is not None else {}
+    """Return the replica hours of each day; they add up to those of the whole time."""
+    mine = utc_days(result.policy)
+    past = None if result.actual is None else utc_days(result.actual)
+    rows = []
+    for at, day in enumerate(mine):
+        hours, really, difference = day.replica_hours, "-", "-"
+        if past is not None:
+            really = f"{past[at].replica_hours:,.2f}"
+            difference = f"{hours - past[at].replica_hours:+,.2f}"
+        date = datetime.fromtimestamp(day.begin_at, UTC)
+        rows.append((f"{date:%Y-%m-%d}", f"{hours:,.2f}", really, difference))
     return Table(
         title="Replica hours per day (UTC)",
         header=("day", "policy", "really", "difference"),
-        rows=tuple(
-            (
-                day,
-                f"{hours:,.2f}",
-                f"{past[day]:,.2f}" if day in past else "-",
-                f"{hours - past[day]:+,.2f}" if day in past else "-",
-            )
-            for day, hours in mine
-        ),
+        rows=tuple(rows),
+        note="the first and the last day may not be whole",
     )
 
 
@@ -96,6 +107,7 @@ def page_of(result: Backtest, name: str, tables: list[Table], failed: list[str],
             ("recorded by", url),
             ("open loop", "what the policy decides does not change what its queries gave"),
             ("load", _load_remark(result)),
+            ("paid", _paid_remark(result)),
             ("step", f"{run.step_seconds:g} s"),
             ("version", __version__),
         ),

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
@@ -23,7 +23,7 @@ import numpy as np
 from simulations.backtest.model import ServiceModel
 from simulations.backtest.queries import queries_of, range_seconds
 from simulations.engine.exact import Progress, TierSpec, replay
-from simulations.engine.run import Run
+from simulations.engine.run import Counts, Run
 from simulations.engine.signals import Recorded
 from simulations.plant.parameters import (
     Delay,
@@ -39,7 +39,7 @@ from simulations.policies.recorded import RecordedReplicas
 from simulations.score.score import Score, score
 from simulations.workload import compose
 from simulations.workload.load import ROUNDING, load_of
-from simulations.workload.trace import Trace, Unit
+from simulations.workload.trace import Floats, Trace, Unit
 
 AT_ONCE: Final = StartUp(container=Delay(median_seconds=0, p95_seconds=0))
 UNKNOWN_SERVICE: Final = ServiceModel(
@@ -69,6 +69,15 @@ class PlayedLoad(msgspec.Struct, frozen=True, kw_only=True):
     mean_seconds: float
 
 
+class Paid(StrEnum):
+    """Which pods both sides pay for, beside those that drain."""
+
+    CREATED = "created"
+    """From their creation on, start-up included."""
+    READY = "ready"
+    """From when they are ready: nobody recorded more, or how long a start-up takes is not known."""
+
+
 class Backtest(msgspec.Struct, frozen=True, kw_only=True):
     """What came out.
 
@@ -77,6 +86,7 @@ class Backtest(msgspec.Struct, frozen=True, kw_only=True):
         actual: What really happened; None when nothing recorded it.
         scores: Of both.
         load: What was played as the load.
+        paid: From when on the pods of both are paid for.
         knows_service: Whether violations mean anything.
     """
 
@@ -84,6 +94,7 @@ class Backtest(msgspec.Struct, frozen=True, kw_only=True):
     actual: Run | None
     scores: tuple[Score, ...]
     load: PlayedLoad
+    paid: Paid
     knows_service: bool
 
 
@@ -92,6 +103,7 @@ def backtest(
     recorded: Mapping[int, Trace],
     *,
     replicas: Trace | None,
+    created: Trace | None = None,
     load: Trace | None,
     service: ServiceModel | None,
     load_query: str = "",
@@ -103,7 +115,8 @@ def backtest(
     Args:
         raw: The object.
         recorded: What each queried trigger saw, by position.
-        replicas: What the workload really had; None = not recorded.
+        replicas: Ready pods the workload really had; None = not recorded.
+        created: Its pods, ready or not; None = not recorded.
         load: Requests per second; the first query's when None.
         service: Of a replica; None = not known.
         load_query: That gave the load; says how long a time its values describe, the step of the
@@ -117,23 +130,12 @@ def backtest(
     """
     known = service or UNKNOWN_SERVICE
     names = {index: f"query-{index}" for index in recorded}
-    signals = [
-        Signal(name=name, kind=SignalKind.REQUEST_RATE, lag_seconds=known.lag_seconds)
-        for name in names.values()
-    ]
-    triggers = {str(index): TriggerModel(signal=name) for index, name in names.items()}
-    subject = subject_of_object(raw, triggers, signals, controller=controller)
+    subject = _subject(raw, names, known, controller)
     step = _step_seconds(subject)
-    if load is None:
-        first = min(recorded)
-        queries = {item.trigger: item.query for item in queries_of(raw, exogenous=True)}
-        load_query = queries[first]
-    arrivals = recorded[min(recorded)] if load is None else load
-    mean_seconds = range_seconds(load_query) or arrivals.step_seconds
+    arrivals, played = _load(raw, recorded, load, load_query)
     begin_at = max(trace.start_at for trace in recorded.values()) + known.lag_seconds
-    simulated = load_of(_played(arrivals, mean_seconds, begin_at), step_seconds=step, seed=0)
-    start = _first_replicas(replicas, subject, simulated.start_at)
-    spec = TierSpec(
+    simulated = load_of(_played(arrivals, played.mean_seconds, begin_at), step_seconds=step, seed=0)
+    policy = TierSpec(
         name=POLICY,
         plant=known.plant,
         autoscaler=subject.autoscaler(),
@@ -142,43 +144,66 @@ def backtest(
             names[index]: Recorded(trace=trace, lag_seconds=known.lag_seconds)
             for index, trace in recorded.items()
         },
-        replicas=start,
+        replicas=_first_replicas(replicas, subject, simulated.start_at),
     )
-    run = replay([spec], simulated, seed=0, progress=progress)[POLICY]
+    paid = Paid.CREATED if service and (created or not replicas) else Paid.READY
+    run = _billed(replay([policy], simulated, seed=0, progress=progress)[POLICY], paid)
     runs = [run]
-    actual = None
     if replicas is not None:
-        past = TierSpec(
+        past = msgspec.structs.replace(
+            policy,
             name=ACTUAL,
-            plant=known.plant,
             autoscaler=RecordedReplicas(replicas, tick_seconds=step),
-            signals=(),
-            replicas=start,
+            recorded={},
             starts_at_once=True,
         )
-        actual = replay([past], simulated, seed=0)[ACTUAL]
-        runs.append(actual)
+        runs.append(_billed(replay([past], simulated, seed=0)[ACTUAL], paid, created))
     return Backtest(
         policy=run,
-        actual=actual,
+        actual=runs[1] if len(runs) > 1 else None,
         scores=tuple(score(one) for one in runs),
-        load=PlayedLoad(query=load_query, is_triggers=load is None, mean_seconds=mean_seconds),
+        load=played,
+        paid=paid,
         knows_service=service is not None,
     )
 
 
-def days_of(run: Run) -> list[tuple[str, float]]:
-    """Return replica hours per UTC day of a run, by date."""
-    at = run.start_at + np.arange(run.steps) * run.step_seconds
-    days = (at // 86_400).astype(np.int64)
-    hours = run.pods * run.step_seconds / 3600
-    return [
-        (
-            datetime.fromtimestamp(float(day) * 86_400, UTC).strftime("%Y-%m-%d"),
-            float(hours[days == day].sum()),
-        )
-        for day in np.unique(days).tolist()
+def _subject(
+    raw: Mapping[str, Any], names: Mapping[int, str], service: ServiceModel, controller: str
+) -> Subject:
+    signals = [
+        Signal(name=name, kind=SignalKind.REQUEST_RATE, lag_seconds=service.lag_seconds)
+        for name in names.values()
     ]
+    triggers = {str(index): TriggerModel(signal=name) for index, name in names.items()}
+    return subject_of_object(raw, triggers, signals, controller=controller)
+
+
+def _load(
+    raw: Mapping[str, Any], recorded: Mapping[int, Trace], load: Trace | None, query: str
+) -> tuple[Trace, PlayedLoad]:
+    """Return the load as recorded, and what it is."""
+    first = min(recorded)
+    if load is None:
+        query = next(
+            item.query for item in queries_of(raw, exogenous=True) if item.trigger == first
+        )
+    arrivals = recorded[first] if load is None else load
+    return arrivals, PlayedLoad(
+        query=query,
+        is_triggers=load is None,
+        mean_seconds=range_seconds(query) or arrivals.step_seconds,
+    )
+
+
+def _billed(run: Run, paid: Paid, created: Trace | None = None) -> Run:
+    """Return a run that pays for the pods it shall, those recorded if there are any."""
+    if paid is Paid.READY:
+        return msgspec.structs.replace(run, pods=run.serving)
+    if created is None:
+        return run
+    at = run.start_at + np.arange(run.steps, dtype=np.float64) * run.step_seconds
+    return msgspec.structs.replace(run, pods=np.maximum(run.serving, _held(created, at)))
 
 
 def _step_seconds(subject: Subject) -> float:
@@ -200,7 +225,12 @@ def _first_replicas(replicas: Trace | None, subject: Subject, at: float) -> int:
     """Return the replicas last recorded at an instant, the first ones if none were yet."""
     if replicas is None:
         return max(1, subject.policy.min_replicas)
-    known = np.flatnonzero(~np.isnan(replicas.values))
-    now = int((at - replicas.start_at) // replicas.step_seconds)
-    before = known[known <= now]
-    return round(float(replicas.values[before[-1] if before.size else known[0]]))
+    return int(_held(replicas, np.array([at]))[0])
+
+
+def _held(trace: Trace, at: Floats) -> Counts:
+    """Return what was last recorded at some instants, the first value where nothing was yet."""
+    known = np.flatnonzero(~np.isnan(trace.values))
+    index = (at - trace.start_at) // trace.step_seconds
+    last = np.searchsorted(known, index, side="right") - 1
+    return np.rint(trace.values[known[np.maximum(last, 0)]]).astype(np.int64)

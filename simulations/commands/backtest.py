@@ -20,6 +20,10 @@ from simulations.commands.running import (
 from simulations.commands.simulate import FailOn, Json, Junit, Output
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
     from simulations.score.criteria import Criterion
     from simulations.workload.importers.prometheus import Access
     from simulations.workload.trace import Trace
@@ -51,6 +55,13 @@ def backtest(
     replicas_query: Annotated[
         str,
         typer.Option(help="PromQL: ready replicas (default: kube-state-metrics of the target)."),
+    ] = "",
+    created_query: Annotated[
+        str,
+        typer.Option(
+            help="PromQL: pods, ready or not (default: kube-state-metrics of the target, unless "
+            "there is a --replicas-query)."
+        ),
     ] = "",
     exogenous: Annotated[
         bool, typer.Option(help="All queries measure load alone, even without rate().")
@@ -113,12 +124,13 @@ def backtest(
             recorded[item.trigger] = ask(item.query, before=age)
             tell(number + 1, len(queries) + 1)
         load = ask(load_query) if load_query else None
-        replicas = _replicas(raw, replicas_query, ask, errors)
+        replicas, created = _really(raw, replicas_query, created_query, ask, errors)
     with progress(errors, "replaying") as tell:
         result = run_backtest(
             raw,
             recorded,
             replicas=replicas,
+            created=created,
             load=load,
             load_query=load_query,
             service=known,
@@ -141,6 +153,8 @@ def backtest(
         object=name,
         from_at=result.policy.start_at,
         knows_service=result.knows_service,
+        load=result.load,
+        paid=result.paid,
     )
 
 
@@ -163,23 +177,43 @@ def _ask(access: Access, query: str, from_at: float, to_at: float, step: float) 
     return query_range(access, query, from_at=from_at, to_at=to_at, step_seconds=step)
 
 
-def _replicas(raw: Any, query: str, ask: Any, errors: Any) -> Trace | None:
-    """Return what the workload really had; without a record of it say so and go on."""
-    from simulations.errors import SimulationError
+def _really(
+    raw: Any, ready: str, created: str, ask: Callable[[str], Trace], errors: Console
+) -> tuple[Trace | None, Trace | None]:
+    """Return the ready pods the workload really had, and all; say what is not recorded, and go on.
 
+    Pods other than the ready ones are only asked for where the queries measure the same workload.
+    """
     spec, namespace = raw["spec"], raw["metadata"].get("namespace", "default")
     reference = spec["scaleTargetRef"]
     kind = str(reference.get("kind", "Deployment")).lower()
-    default = (
-        f'sum(kube_{kind}_status_replicas_ready{{namespace="{namespace}",'
-        f'{kind}="{reference["name"]}"}})'
-    )
+    measured = "ready_replicas" if kind == "replicaset" else "replicas_ready"
+    found = []
+    for query, default, what in (
+        (ready, measured, "What really happened"),
+        (created, "" if ready else "replicas", "How long start-ups were really paid for"),
+    ):
+        labels = f'{{namespace="{namespace}",{kind}="{reference["name"]}"}}'
+        asked = query or (f"sum(kube_{kind}_status_{default}{labels})" if default else "")
+        found.append(_recorded(ask, asked, what, errors, is_needed=bool(query)))
+        if found[0] is None:
+            return None, None
+    return found[0], found[1]
+
+
+def _recorded(
+    ask: Callable[[str], Trace], query: str, what: str, errors: Console, *, is_needed: bool
+) -> Trace | None:
+    from simulations.errors import SimulationError
+
+    if not query:
+        return None
     try:
-        return ask(query or default)  # type: ignore[no-any-return]
+        return ask(query)
     except SimulationError as error:
-        if query:
+        if is_needed:
             raise
-        errors.print(f"What really happened is not recorded: {error}")
+        errors.print(f"{what} is not recorded: {error}")
         return None
 
 

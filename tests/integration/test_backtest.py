@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from autoscaler.cli.main import app
 from simulations.workload.catalogue import load_trace
+from simulations.workload.trace import Floats
 from tests.servers.prometheus_history import DAY_SECONDS, History, history_of, running_history
 
 RATE = "sum(rate(http_requests_total[90s]))"
@@ -80,8 +81,10 @@ def test_two_weeks_are_replayed_within_a_minute(served, tmp_path):
     document = json.loads(result.stdout)
     policy, actual = document["scores"]
     assert took < BUDGET_SECONDS, took
-    really = ready_hours(history, history.at[-1] - 13.9 * DAY_SECONDS, history.at[-1])
+    really = hours(history, history.wanted, 13.9 * DAY_SECONDS)
+    assert document["paid"] == "created"
     assert actual["replica_hours"] == pytest.approx(really, rel=0.01)
+    assert really > 1.015 * hours(history, history.ready, 13.9 * DAY_SECONDS)
     assert policy["cost"] == pytest.approx(0.05 * policy["replica_hours"])
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
     assert (tmp_path / "out" / "policy.png").read_bytes().startswith(b"\x89PNG")
@@ -136,10 +139,10 @@ def document_start(folder) -> float:
     return json.loads((folder / "out" / "result.json").read_text())["from_at"]
 
 
-def ready_hours(history: History, from_at: float, to_at: float) -> float:
-    """Return recorded replica hours."""
-    inside = (history.at > from_at) & (history.at <= to_at) & ~np.isnan(history.ready)
-    return float(history.ready[inside].sum() * history.step_seconds / 3600)
+def hours(history: History, replicas: Floats, seconds: float) -> float:
+    """Return the recorded replica hours of the last seconds."""
+    inside = (history.at > history.at[-1] - seconds) & ~np.isnan(replicas)
+    return float(replicas[inside].sum() * history.step_seconds / 3600)
 
 
 def by_hand(server, from_at: float, syncs: int) -> float:

@@ -12,8 +12,8 @@ Series, one sample at the end of every step (default: 14 days at 60 s; labels ``
 * ``http_requests_total``: counter of ``PODS`` pods, sharing the load evenly;
   ``sum(rate(http_requests_total[90s]))`` with steps of 60 s is the load of the step that ended.
 * ``request_queue_length``: gauge, what waits at the end of the step.
-* ``kube_deployment_spec_replicas``, ``kube_deployment_status_replicas_ready``: gauges under the
-  names of kube-state-metrics.
+* ``kube_deployment_spec_replicas``, ``kube_deployment_status_replicas`` (as many: pods are created
+  at once), ``kube_deployment_status_replicas_ready``: gauges under the names of kube-state-metrics.
 
 The service and its autoscaler are made up, but consistent with the load, and simple enough to check
 by hand (:func:`_live`). Where the trace knows nothing, no series has a sample.
@@ -60,7 +60,7 @@ class History:
         step_seconds: Between them.
         rates: Requests per second of the step that ended; NaN = no series has a sample.
         queue: Requests waiting then.
-        wanted: ``kube_deployment_spec_replicas``.
+        wanted: ``kube_deployment_spec_replicas`` and ``kube_deployment_status_replicas``.
         ready: ``kube_deployment_status_replicas_ready``.
     """
 
@@ -84,6 +84,7 @@ class History:
         for name, values in (
             ("request_queue_length", self.queue),
             ("kube_deployment_spec_replicas", self.wanted),
+            ("kube_deployment_status_replicas", self.wanted),
             ("kube_deployment_status_replicas_ready", self.ready),
         ):
             lines.append(f"# TYPE {name} gauge")

@@ -10,11 +10,21 @@ import pytest
 from msgspec.structs import replace
 
 from simulations.backtest.model import ServiceModel, read_service
+from simulations.backtest.page import days_table
 from simulations.backtest.queries import range_seconds
 from simulations.backtest.run import backtest
 from simulations.engine.exact import TierSpec, replay
 from simulations.errors import SimulationError
-from simulations.plant.parameters import Delay, Service, Signal, SignalKind, StartUp, Waiting
+from simulations.plant.parameters import (
+    Delay,
+    Prices,
+    Service,
+    Signal,
+    SignalKind,
+    StartUp,
+    Termination,
+    Waiting,
+)
 from simulations.policies.objects import TriggerModel, subject_of_object
 from simulations.score.score import score
 from simulations.workload.load import load_of
@@ -32,6 +42,7 @@ SERVICE = ServiceModel(
     waiting=Waiting(slo_seconds=0.2),
     lag_seconds=0.0,
 )
+PRICES = Prices(replica_hour=2.0)
 QUICK = replace(SERVICE, start_up=StartUp(container=Delay(median_seconds=15, p95_seconds=15)))
 
 
@@ -211,3 +222,70 @@ def test_the_age_of_metrics_is_asked_for(tmp_path):
 def test_a_query_says_how_long_a_time_its_values_describe(query, seconds):
     """The longest range counts; of irate() it does not matter; text and comments hold none."""
     assert range_seconds(query) == seconds
+
+
+@pytest.mark.parametrize("is_created_recorded", [True, False])
+def test_the_same_pods_cost_the_same_on_both_sides(is_created_recorded):
+    """Start-ups are paid for by both, or, where nobody recorded them, by neither; drain by both."""
+    start_up = StartUp(container=Delay(median_seconds=120, p95_seconds=240))
+    service = replace(
+        SERVICE, start_up=start_up, termination=Termination(drain_seconds=30), prices=PRICES
+    )
+    seen = {0: recorded(rates(60, instants()))}
+    alone = backtest(scaled_object(), seen, replicas=None, load=None, service=service)
+    pods = replace(of_policy(alone.policy), values=alone.policy.pods.astype(float))
+    both = backtest(
+        scaled_object(),
+        seen,
+        replicas=of_policy(alone.policy),
+        created=pods if is_created_recorded else None,
+        load=None,
+        service=service,
+    )
+    policy, actual = both.scores
+    assert both.paid == ("created" if is_created_recorded else "ready")
+    assert actual.replica_hours == pytest.approx(policy.replica_hours, rel=1e-12)
+    assert policy.cost == pytest.approx(2 * policy.replica_hours)
+    assert alone.paid == "created"
+    startups = (alone.policy.pods - alone.policy.serving).sum() * STEP / 3600
+    assert startups > 5
+    left_out = 0 if is_created_recorded else startups
+    assert policy.replica_hours == pytest.approx(alone.scores[0].replica_hours - left_out)
+
+
+def test_a_gap_in_the_record_of_pods_holds_the_last_ones():
+    """Ready ones are among all; before the first record there were as many as it says."""
+    ready = np.full(DAY_STEPS, 20.0)
+    ready[:5] = np.nan
+    created = np.full(DAY_STEPS, 25.0)
+    created[10:20] = np.nan
+    created[30:] = 10
+    result = backtest(
+        scaled_object(),
+        {0: recorded(rates(60, instants()))},
+        replicas=recorded(ready),
+        created=recorded(created),
+        load=None,
+        service=SERVICE,
+    )
+    assert set(result.actual.serving) == {20}
+    assert set(result.actual.pods[:30]) == {25}
+    assert set(result.actual.pods[30:]) == {20}
+
+
+def test_the_days_add_up_to_the_whole():
+    """Drain is in both; columns are those of the policy and of what really happened."""
+    service = replace(SERVICE, termination=Termination(drain_seconds=300))
+    at = instants(3 * DAY_STEPS) + 6 * 3600
+    result = backtest(
+        scaled_object(),
+        {0: recorded(rates(60, at), start_at=MIDNIGHT + 6 * 3600)},
+        replicas=recorded(np.ceil(square(at) / 14), start_at=MIDNIGHT + 6 * 3600),
+        load=None,
+        service=service,
+    )
+    rows = days_table(result).rows
+    assert [row[0] for row in rows] == ["2023-11-15", "2023-11-16", "2023-11-17", "2023-11-18"]
+    for column, score_of in zip((1, 2), result.scores, strict=True):
+        hours = sum(float(row[column].replace(",", "")) for row in rows)
+        assert hours == pytest.approx(score_of.replica_hours, abs=0.03)
