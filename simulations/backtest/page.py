@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from autoscaler import __version__
-from simulations.backtest.run import Backtest, Paid
+from simulations.backtest.run import Backtest, Gaps, Paid
 from simulations.report.charts import comparison_chart, run_chart
 from simulations.report.html import Chart, Page
 from simulations.report.tables import Table, changes_table, percent
@@ -25,7 +25,17 @@ _PAID: Final = {
 def remarks_of(result: Backtest) -> list[str]:
     """Return sentences on what the figures of a backtest rest on."""
     unknown = [] if result.knows_service else [UNKNOWN]
-    return [_load_remark(result), _paid_remark(result), *unknown]
+    gaps = [_gaps_remark(gap) for gap in result.gaps]
+    return [_load_remark(result), _paid_remark(result), *gaps, *unknown]
+
+
+def _gaps_remark(gap: Gaps) -> str:
+    taken = "an error" if gap.taken_for is None else f"{gap.taken_for:g}"
+    return (
+        f"The query of spec.triggers[{gap.trigger}] gave no result at {gap.instants:,} of "
+        f"{gap.of:,} instants, which its ignoreNullValues takes for {taken}. Where the Prometheus "
+        "itself was down the record looks the same, but the policy would have seen errors."
+    )
 
 
 def _paid_remark(result: Backtest) -> str:
@@ -108,6 +118,7 @@ def page_of(result: Backtest, name: str, tables: list[Table], failed: list[str],
             ("open loop", "what the policy decides does not change what its queries gave"),
             ("load", _load_remark(result)),
             ("paid", _paid_remark(result)),
+            *(("no result", _gaps_remark(gap)) for gap in result.gaps),
             ("step", f"{run.step_seconds:g} s"),
             ("version", __version__),
         ),

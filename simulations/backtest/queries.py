@@ -10,7 +10,9 @@ import msgspec
 
 from autoscaler.api.parse import parse_object
 from autoscaler.api.scaledobject import ScaledObject
+from autoscaler.errors import MetricError
 from simulations.errors import SimulationError
+from simulations.policies.objects import scalers_of
 
 RATE: Final = re.compile(r"\b(?:i?rate|increase)\s*\(")
 _TEXT: Final = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`|#[^\n]*')
@@ -78,6 +80,21 @@ def queries_of(raw: Mapping[str, Any], *, exogenous: bool = False) -> list[Queri
     if not found:
         raise SimulationError("the object has no prometheus trigger", field="spec.triggers")
     return found
+
+
+def value_of_nothing(raw: Mapping[str, Any], trigger: int) -> float | None:
+    """Return what the live scaler of a trigger takes an empty result for; None = for an error.
+
+    Raises:
+        SimulationError: A trigger is wrong.
+    """
+    obj = parse_object(raw)
+    assert isinstance(obj, ScaledObject)
+    scaler = scalers_of(obj)[trigger]
+    try:
+        return scaler.reading(scaler.metric_specs()[0].name, None, 0.0).value
+    except MetricError:
+        return None
 
 
 def range_seconds(query: str) -> float | None:

@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from simulations.backtest.model import ServiceModel
-from simulations.backtest.queries import queries_of, range_seconds
+from simulations.backtest.queries import queries_of, range_seconds, value_of_nothing
 from simulations.engine.exact import Progress, TierSpec, replay
 from simulations.engine.run import Counts, Run
 from simulations.engine.signals import Recorded
@@ -69,6 +69,22 @@ class PlayedLoad(msgspec.Struct, frozen=True, kw_only=True):
     mean_seconds: float
 
 
+class Gaps(msgspec.Struct, frozen=True, kw_only=True):
+    """Instants at which the query of a trigger gave no result.
+
+    Attributes:
+        trigger: Position.
+        instants: How many.
+        of: All instants.
+        taken_for: What the live scaler takes them for; None = for errors.
+    """
+
+    trigger: int
+    instants: int
+    of: int
+    taken_for: float | None
+
+
 class Paid(StrEnum):
     """Which pods both sides pay for, beside those that drain."""
 
@@ -86,6 +102,7 @@ class Backtest(msgspec.Struct, frozen=True, kw_only=True):
         actual: What really happened; None when nothing recorded it.
         scores: Of both.
         load: What was played as the load.
+        gaps: Of each trigger that has some.
         paid: From when on the pods of both are paid for.
         knows_service: Whether violations mean anything.
     """
@@ -94,6 +111,7 @@ class Backtest(msgspec.Struct, frozen=True, kw_only=True):
     actual: Run | None
     scores: tuple[Score, ...]
     load: PlayedLoad
+    gaps: tuple[Gaps, ...]
     paid: Paid
     knows_service: bool
 
@@ -131,6 +149,7 @@ def backtest(
     known = service or UNKNOWN_SERVICE
     names = {index: f"query-{index}" for index in recorded}
     subject = _subject(raw, names, known, controller)
+    gaps = {index: _gaps(raw, index, trace) for index, trace in recorded.items()}
     step = _step_seconds(subject)
     arrivals, played = _load(raw, recorded, load, load_query)
     begin_at = max(trace.start_at for trace in recorded.values()) + known.lag_seconds
@@ -141,7 +160,9 @@ def backtest(
         autoscaler=subject.autoscaler(),
         signals=(),
         recorded={
-            names[index]: Recorded(trace=trace, lag_seconds=known.lag_seconds)
+            names[index]: Recorded(
+                trace=_filled(trace, gaps[index].taken_for), lag_seconds=known.lag_seconds
+            )
             for index, trace in recorded.items()
         },
         replicas=_first_replicas(replicas, subject, simulated.start_at),
@@ -163,6 +184,7 @@ def backtest(
         actual=runs[1] if len(runs) > 1 else None,
         scores=tuple(score(one) for one in runs),
         load=played,
+        gaps=tuple(gap for gap in gaps.values() if gap.instants),
         paid=paid,
         knows_service=service is not None,
     )
@@ -177,6 +199,22 @@ def _subject(
     ]
     triggers = {str(index): TriggerModel(signal=name) for index, name in names.items()}
     return subject_of_object(raw, triggers, signals, controller=controller)
+
+
+def _gaps(raw: Mapping[str, Any], trigger: int, trace: Trace) -> Gaps:
+    return Gaps(
+        trigger=trigger,
+        instants=int(np.isnan(trace.values).sum()),
+        of=len(trace.values),
+        taken_for=value_of_nothing(raw, trigger),
+    )
+
+
+def _filled(trace: Trace, value: float | None) -> Trace:
+    """Return a record as the live scaler would have read it."""
+    if value is None:
+        return trace
+    return msgspec.structs.replace(trace, values=np.nan_to_num(trace.values, nan=value))
 
 
 def _load(

@@ -155,6 +155,7 @@ def backtest(
         knows_service=result.knows_service,
         load=result.load,
         paid=result.paid,
+        gaps=result.gaps,
     )
 
 

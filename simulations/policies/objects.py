@@ -106,7 +106,7 @@ def subject_of_object(
         raise SimulationError(
             f'controller is "{controller}", must be {" or ".join(CONTROLLERS)}', field="controller"
         )
-    scalers = _scalers(obj)
+    scalers = scalers_of(obj)
     metrics = tuple(
         TriggerMetrics(
             index=index, name=trigger.name, type=trigger.type, specs=tuple(scaler.metric_specs())
@@ -163,7 +163,12 @@ def _registry() -> ScalerRegistry:
     return ScalerRegistry()
 
 
-def _scalers(obj: ScaledObject) -> list[Scaler]:
+def scalers_of(obj: ScaledObject) -> list[Scaler]:
+    """Return the live scaler of each trigger; nothing is asked through it.
+
+    Raises:
+        SimulationError: A trigger is wrong.
+    """
     registry = _registry()
     scalers = []
     for index, trigger in enumerate(obj.spec.triggers):

@@ -10,10 +10,11 @@ import pytest
 from msgspec.structs import replace
 
 from simulations.backtest.model import ServiceModel, read_service
-from simulations.backtest.page import days_table
+from simulations.backtest.page import days_table, remarks_of
 from simulations.backtest.queries import range_seconds
-from simulations.backtest.run import backtest
+from simulations.backtest.run import Gaps, backtest
 from simulations.engine.exact import TierSpec, replay
+from simulations.engine.signals import Recorded, RecordedTap
 from simulations.errors import SimulationError
 from simulations.plant.parameters import (
     Delay,
@@ -289,3 +290,47 @@ def test_the_days_add_up_to_the_whole():
     for column, score_of in zip((1, 2), result.scores, strict=True):
         hours = sum(float(row[column].replace(",", "")) for row in rows)
         assert hours == pytest.approx(score_of.replica_hours, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("kind", "metadata", "taken_for"),
+    [
+        ("keda.sh", {}, 0.0),
+        ("keda.sh", {"ignoreNullValues": "false"}, None),
+        ("flyball.dev", {}, None),
+        ("flyball.dev", {"ignoreNullValues": "true"}, 0.0),
+    ],
+)
+def test_an_empty_result_is_what_the_live_trigger_takes_it_for(kind, metadata, taken_for):
+    """Two hours without series: down to the minimum, or, with errors, nothing changes."""
+    at = instants()
+    seen = rates(60, at)
+    gap = slice(8 * 240, 10 * 240)
+    seen[gap] = np.nan
+    result = backtest(
+        scaled_object(kind=kind, **metadata),
+        {0: recorded(seen)},
+        replicas=None,
+        load=None,
+        service=SERVICE,
+    )
+    within = result.policy.replicas[8 * 240 + 40 : 10 * 240]
+    assert set(within) == {2} if taken_for == 0 else set(within) == {29}
+    (gaps,) = result.gaps
+    assert gaps == Gaps(trigger=0, instants=480, of=DAY_STEPS, taken_for=taken_for)
+    assert 470 < (~result.policy.known).sum() <= 480
+    (said,) = [text for text in remarks_of(result) if "no result" in text]
+    assert "480 of 5,760 instants" in said
+    assert ("takes for 0" if taken_for == 0 else "takes for an error") in said
+
+
+def test_what_was_never_asked_for_is_no_empty_result():
+    """Before the record begins and after it ends there is no 0, whatever the trigger says."""
+    tap = RecordedTap(Recorded(trace=recorded([7.0, 8.0]), lag_seconds=20.0), MIDNIGHT)
+    assert [tap.read(at).value for at in (0, 19_999, 20_000, 35_000, 50_000)] == [
+        None,
+        None,
+        7.0,
+        8.0,
+        None,
+    ]
