@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 from typing import Final
 
 from autoscaler import __version__
-from simulations.backtest.run import Backtest, Gaps, Paid
+from simulations.backtest.result import ACTUAL, POLICY, Backtest, Gaps, Paid
 from simulations.report.charts import comparison_chart, run_chart
 from simulations.report.html import Chart, Page
 from simulations.report.tables import Table, changes_table, percent
 from simulations.score.score import late_per_step, utc_days
 
 UNKNOWN: Final = (
-    "The service is not known (--service): pods serve at once, metrics are read at once, and late "
-    "requests mean nothing."
+    "The service is not known (--service): pods serve at once, metrics are read at once, and of "
+    "late requests nothing is known."
 )
 _PAID: Final = {
     Paid.CREATED: "Pods are paid for from their creation until they have drained",
@@ -53,6 +53,36 @@ def _load_remark(result: Backtest) -> str:
     )
 
 
+def scores_table(result: Backtest, title: str) -> Table:
+    """Return the figures of both sides, those of requests only where the service is known."""
+    base = result.scores[0].cost
+    header = ["", "cost", "of policy", "late", "worst 5 min", "mean", "peak", "changes/h"]
+    rows = [
+        [
+            "really" if score.name == ACTUAL else score.name,
+            f"{score.cost:,.1f}",
+            f"{score.cost / base:.3f}" if base else "-",
+            percent(score.violation_ratio),
+            percent(score.worst_ratio),
+            f"{score.mean_replicas:.2f}",
+            str(score.peak_replicas),
+            f"{score.changes_per_hour:.1f}",
+        ]
+        for score in result.scores
+    ]
+    note = "late: share of the requests that waited longer than the SLO or gave up; "
+    if not result.knows_service:
+        note = ""
+        for cells in (header, *rows):
+            del cells[3:5]
+    return Table(
+        title=title,
+        header=tuple(header),
+        rows=tuple(tuple(cells) for cells in rows),
+        note=note + "mean and peak are replicas",
+    )
+
+
 def days_table(result: Backtest) -> Table:
     """Return the replica hours of each day; they add up to those of the whole time."""
     mine = utc_days(result.policy)
@@ -75,7 +105,10 @@ def days_table(result: Backtest) -> Table:
 
 def files_of(result: Backtest) -> dict[str, bytes]:
     """Return what lies beside the page."""
-    return {"policy.png": run_chart(result.policy, late_per_step(result.policy), kind="png")}
+    run = result.policy
+    if not result.knows_service:
+        return {"policy.png": comparison_chart([(POLICY, run)], kind="png")}
+    return {"policy.png": run_chart(run, late_per_step(run), kind="png")}
 
 
 def page_of(result: Backtest, name: str, tables: list[Table], failed: list[str], url: str) -> Page:
@@ -88,7 +121,7 @@ def page_of(result: Backtest, name: str, tables: list[Table], failed: list[str],
         failed: Sentences of failed criteria.
         url: Of the Prometheus.
     """
-    runs = [("policy", result.policy)]
+    runs = [(POLICY, result.policy)]
     mine = result.scores[0]
     lead = [f"The policy would have used {mine.replica_hours:,.1f} replica hours."]
     if result.actual is not None:
@@ -100,8 +133,12 @@ def page_of(result: Backtest, name: str, tables: list[Table], failed: list[str],
         late = [percent(score.violation_ratio) for score in result.scores]
         lead.append(f"Late requests: {' against '.join(late)}.")
     else:
-        lead.append("The service is not known, so late requests mean nothing here.")
+        lead.append(UNKNOWN)
     run = result.policy
+    details = []
+    if result.knows_service:
+        svg = run_chart(run, late_per_step(run))
+        details.append(Chart(title="The policy in detail", svg=svg))
     return Page(
         title=f"Backtest of {name}",
         lead=tuple(lead),
@@ -109,7 +146,7 @@ def page_of(result: Backtest, name: str, tables: list[Table], failed: list[str],
         parts=(
             tables[0],
             Chart(title="Serving replicas", svg=comparison_chart(runs)),
-            Chart(title="The policy in detail", svg=run_chart(run, late_per_step(run))),
+            *details,
             *tables[1:],
             changes_table(run),
         ),

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +21,7 @@ import numpy as np
 
 from simulations.backtest.model import ServiceModel
 from simulations.backtest.queries import queries_of, range_seconds, value_of_nothing
+from simulations.backtest.result import ACTUAL, POLICY, Backtest, Gaps, Paid, PlayedLoad
 from simulations.engine.exact import Progress, TierSpec, replay
 from simulations.engine.run import Counts, Run
 from simulations.engine.signals import Recorded
@@ -36,7 +36,7 @@ from simulations.plant.parameters import (
 )
 from simulations.policies.objects import Subject, TriggerModel, subject_of_object
 from simulations.policies.recorded import RecordedReplicas
-from simulations.score.score import Score, score
+from simulations.score.score import Elasticity, Score, score
 from simulations.workload import compose
 from simulations.workload.load import ROUNDING, load_of
 from simulations.workload.trace import Floats, Trace, Unit
@@ -52,68 +52,6 @@ UNKNOWN_SERVICE: Final = ServiceModel(
 """Stands in where the service is not known; nothing that depends on it is reported."""
 
 LONGEST_STEP_SECONDS: Final = 15.0
-POLICY, ACTUAL = "policy", "actual"
-
-
-class PlayedLoad(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the load came from.
-
-    Attributes:
-        query: PromQL; empty when there is a trace alone.
-        is_triggers: Whether it is the query of the first trigger.
-        mean_seconds: Each value is a mean over this time: shorter bursts are not in it.
-    """
-
-    query: str
-    is_triggers: bool
-    mean_seconds: float
-
-
-class Gaps(msgspec.Struct, frozen=True, kw_only=True):
-    """Instants at which the query of a trigger gave no result.
-
-    Attributes:
-        trigger: Position.
-        instants: How many.
-        of: All instants.
-        taken_for: What the live scaler takes them for; None = for errors.
-    """
-
-    trigger: int
-    instants: int
-    of: int
-    taken_for: float | None
-
-
-class Paid(StrEnum):
-    """Which pods both sides pay for, beside those that drain."""
-
-    CREATED = "created"
-    """From their creation on, start-up included."""
-    READY = "ready"
-    """From when they are ready: nobody recorded more, or how long a start-up takes is not known."""
-
-
-class Backtest(msgspec.Struct, frozen=True, kw_only=True):
-    """What came out.
-
-    Attributes:
-        policy: The run of the policy.
-        actual: What really happened; None when nothing recorded it.
-        scores: Of both.
-        load: What was played as the load.
-        gaps: Of each trigger that has some.
-        paid: From when on the pods of both are paid for.
-        knows_service: Whether violations mean anything.
-    """
-
-    policy: Run
-    actual: Run | None
-    scores: tuple[Score, ...]
-    load: PlayedLoad
-    gaps: tuple[Gaps, ...]
-    paid: Paid
-    knows_service: bool
 
 
 def backtest(
@@ -182,7 +120,7 @@ def backtest(
     return Backtest(
         policy=run,
         actual=runs[1] if len(runs) > 1 else None,
-        scores=tuple(score(one) for one in runs),
+        scores=tuple(score(one) if service else _without_service(score(one)) for one in runs),
         load=played,
         gaps=tuple(gap for gap in gaps.values() if gap.instants),
         paid=paid,
@@ -231,6 +169,21 @@ def _load(
         query=query,
         is_triggers=load is None,
         mean_seconds=range_seconds(query) or arrivals.step_seconds,
+    )
+
+
+def _without_service(scored: Score) -> Score:
+    """Return a score without the figures that depend on how a replica serves."""
+    names = (field.name for field in msgspec.structs.fields(Elasticity))
+    return msgspec.structs.replace(
+        scored,
+        late=math.nan,
+        dropped=math.nan,
+        worst_ratio=math.nan,
+        wait_p95_seconds=math.nan,
+        wait_p99_seconds=math.nan,
+        elasticity=Elasticity(**dict.fromkeys(names, math.nan)),
+        days=tuple(msgspec.structs.replace(day, late=math.nan) for day in scored.days),
     )
 
 

@@ -86,11 +86,10 @@ def backtest(
     from rich.console import Console
 
     from simulations.backtest.model import read_service
-    from simulations.backtest.page import days_table, files_of, page_of, remarks_of
+    from simulations.backtest.page import days_table, files_of, page_of, remarks_of, scores_table
     from simulations.backtest.queries import queries_of
     from simulations.backtest.run import backtest as run_backtest
     from simulations.report.console import progress
-    from simulations.report.tables import score_table
     from simulations.workload.importers.prometheus import Access
 
     errors = Console(stderr=True)
@@ -137,7 +136,7 @@ def backtest(
             controller=controller,
             progress=tell,
         )
-    tables = [score_table(result.scores, title=f"Backtest of {name}"), days_table(result)]
+    tables = [scores_table(result, f"Backtest of {name}"), days_table(result)]
     deliver(
         f"backtest-{name}",
         tables=tables,

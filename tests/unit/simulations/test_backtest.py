@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from simulations.backtest.model import ServiceModel, read_service
 from simulations.backtest.page import days_table, remarks_of
 from simulations.backtest.queries import range_seconds
-from simulations.backtest.run import Gaps, backtest
+from simulations.backtest.result import Gaps
+from simulations.backtest.run import backtest
 from simulations.engine.exact import TierSpec, replay
 from simulations.engine.signals import Recorded, RecordedTap
 from simulations.errors import SimulationError

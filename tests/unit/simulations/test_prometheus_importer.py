@@ -5,17 +5,12 @@ A real one is in ``tests/integration/test_prometheus_history.py``.
 
 from __future__ import annotations
 
-import json
 import ssl
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import numpy as np
@@ -26,66 +21,11 @@ from simulations.workload.importers import prometheus
 from simulations.workload.importers.prometheus import POINTS_PER_QUERY, Access, query_range
 from simulations.workload.trace import Trace
 from tests.servers import free_port
+from tests.servers.answering_prometheus import Told, body, serving
 from tests.servers.certificates import Certificates
 from tests.servers.process import ServerMissing
 
 AT = 1_704_067_200.0
-
-
-class Told:
-    """A server that gives prepared answers, then a 1 at every instant, and keeps what was asked."""
-
-    def __init__(self) -> None:
-        self.answers: list[tuple[int, bytes]] = []
-        self.queries: list[dict[str, str]] = []
-        self.headers: list[dict[str, str]] = []
-        self.url = ""
-
-    def answer(self, query: dict[str, str]) -> tuple[int, bytes]:
-        """Return status and body."""
-        if self.answers:
-            return self.answers.pop(0)
-        instants = np.arange(float(query["start"]), float(query["end"]) + 1, float(query["step"]))
-        return 200, body([{"metric": {}, "values": [[at, "1"] for at in instants.tolist()]}])
-
-
-def body(series: list[dict[str, Any]]) -> bytes:
-    """Return an answer with these series."""
-    data = {"resultType": "matrix", "result": series}
-    return json.dumps({"status": "success", "data": data}).encode()
-
-
-@contextmanager
-def serving(tls: ssl.SSLContext | None = None) -> Iterator[Told]:
-    """Run such a server."""
-    told = Told()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked = parse_qs(urlsplit(self.path).query)
-            told.queries.append({key: values[0] for key, values in asked.items()})
-            told.headers.append(dict(self.headers))
-            status, content = told.answer(told.queries[-1])
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        if tls is not None:
-            server.socket = tls.wrap_socket(server.socket, server_side=True)
-        host = "localhost" if tls else "127.0.0.1"
-        told.url = f"{'https' if tls else 'http'}://{host}:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield told
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture
