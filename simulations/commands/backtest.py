@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -101,8 +102,9 @@ def backtest(
     if known is None:
         _check_needless_of_service(criteria)
     queries = queries_of(raw, exogenous=exogenous)
-    to_at = now() - (seconds_of(until, "--until") if until else 0.0)
-    from_at = to_at - seconds_of(since, "--since")
+    every = _finite(step, "--step") if step else _default_step(raw)
+    to_at = now() - (_finite(until, "--until") if until else 0.0)
+    from_at = to_at - _finite(since, "--since")
     access = Access(
         url=prometheus,
         bearer_token=_token(token_env),
@@ -110,7 +112,6 @@ def backtest(
         ca_file=ca_file,
         insecure_skip_verify=insecure_skip_verify,
     )
-    every = seconds_of(step, "--step") if step else _default_step(raw)
 
     def ask(query: str, *, before: float = 0.0) -> Trace:
         return _ask(access, query, from_at - before, to_at, every)
@@ -156,6 +157,16 @@ def backtest(
         paid=result.paid,
         gaps=result.gaps,
     )
+
+
+def _finite(text: str, option: str) -> float:
+    """Return a duration that has an end, seconds."""
+    from simulations.errors import SimulationError
+
+    seconds = seconds_of(text, option)
+    if not math.isfinite(seconds):
+        raise SimulationError(f'{option} is "{text}", must have an end')
+    return seconds
 
 
 def _check_needless_of_service(criteria: list[Criterion]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulations.errors import SimulationError
-from simulations.workload.trace import Floats, Trace
+from simulations.workload.trace import STEPS_MAX, Floats, Trace
 
 Counts = NDArray[np.int64]
 
@@ -63,13 +63,18 @@ def load_of(
         name: Of the load; the trace's when empty.
 
     Raises:
-        SimulationError: The trace is shorter than one step.
+        SimulationError: The trace is shorter than one step, or has too many.
     """
     steps = int(trace.duration_seconds / step_seconds + ROUNDING)
     if steps < 1:
         raise SimulationError(
             f"trace {trace.name} lasts {trace.duration_seconds:g} s, less than one step of "
             f"{step_seconds:g} s"
+        )
+    if steps > STEPS_MAX:
+        raise SimulationError(
+            f"trace {trace.name} has {steps} steps of {step_seconds:g} s, must have at most "
+            f"{STEPS_MAX}"
         )
     rates = trace.per_second()
     known = ~np.isnan(rates)

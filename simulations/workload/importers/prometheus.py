@@ -15,7 +15,7 @@ import numpy as np
 
 from autoscaler.errors import shorten
 from simulations.errors import SimulationError
-from simulations.workload.trace import Floats, Trace, Unit
+from simulations.workload.trace import STEPS_MAX, Floats, Trace, Unit
 
 POINTS_PER_QUERY: Final = 10_000
 """Below the 11,000 points Prometheus allows per series and query."""
@@ -92,18 +92,12 @@ def query_range(
         progress: Told after each query.
 
     Raises:
-        SimulationError: Nothing answers, the query is refused, or it gives several series or none.
+        SimulationError: Nothing answers, the query is refused, or it gives several series or none;
+            or the range is none, or too long.
     """
     if not query.strip():
         raise SimulationError("query is empty, must be PromQL that gives one series", field="query")
-    if to_at <= from_at or step_seconds < 1 or step_seconds != int(step_seconds):
-        raise SimulationError(
-            f"a range from {from_at:.0f} to {to_at:.0f} in steps of {step_seconds:g} s is no range "
-            "of whole seconds"
-        )
-    # On whole multiples of the step every query and every run asks for the same instants.
-    begin = math.ceil(from_at / step_seconds) * step_seconds
-    count = max(1, int((to_at - begin) // step_seconds) + 1)
+    begin, count = _instants(from_at, to_at, step_seconds)
     values = np.full(count, np.nan)
     queries = -(-count // POINTS_PER_QUERY)
     with _Client(access) as client:
@@ -132,6 +126,25 @@ def query_range(
         unit=Unit.PER_SECOND,
         source=f"{access.shown_url} {shown}",
     )
+
+
+def _instants(from_at: float, to_at: float, step_seconds: float) -> tuple[float, int]:
+    """Return the first instant of a range, and how many there are.
+
+    They are whole multiples of the step, so that every query and every run asks for the same ones.
+    """
+    shown = f"a range from {from_at:.0f} to {to_at:.0f} in steps of {step_seconds:g} s"
+    if not all(map(math.isfinite, (from_at, to_at, step_seconds))) or from_at < 0:
+        raise SimulationError(f"{shown} is none since 1970")
+    if to_at <= from_at or step_seconds < 1 or step_seconds != int(step_seconds):
+        raise SimulationError(f"{shown} is no range of whole seconds")
+    begin = math.ceil(from_at / step_seconds) * step_seconds
+    if begin > to_at:
+        raise SimulationError(f"{shown} holds no whole multiple of the step")
+    count = int((to_at - begin) // step_seconds) + 1
+    if count > STEPS_MAX:
+        raise SimulationError(f"{shown} has {count} instants, must have at most {STEPS_MAX}")
+    return begin, count
 
 
 class _Client:

@@ -114,7 +114,8 @@ def test_with_a_service_late_requests_are_shown(told, tmp_path):
     assert "paid for from their creation" in found.stderr
 
 
-def test_what_the_policy_reads_first_is_asked_for(told, undrawn, tmp_path):
+@pytest.mark.usefixtures("undrawn")
+def test_what_the_policy_reads_first_is_asked_for(told, tmp_path):
     """Its query from as much earlier as its values are old; all else from the beginning."""
     found = run(tmp_path, told.url, "--load-query", "sum(rate(http_requests_total[30s]))")
     assert found.exit_code == 0, found.output
@@ -126,6 +127,7 @@ def test_what_the_policy_reads_first_is_asked_for(told, undrawn, tmp_path):
     assert json.loads((tmp_path / "out" / "result.json").read_text())["from_at"] <= begin + 15
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("kind", "ready"),
     [
@@ -134,7 +136,7 @@ def test_what_the_policy_reads_first_is_asked_for(told, undrawn, tmp_path):
         ("ReplicaSet", "kube_replicaset_status_ready_replicas"),
     ],
 )
-def test_each_kind_of_workload_has_its_own_series(told, undrawn, tmp_path, kind, ready):
+def test_each_kind_of_workload_has_its_own_series(told, tmp_path, kind, ready):
     """As kube-state-metrics names them."""
     assert run(tmp_path, told.url, kind=kind).exit_code == 0
     name = kind.lower()
@@ -146,7 +148,8 @@ def test_each_kind_of_workload_has_its_own_series(told, undrawn, tmp_path, kind,
     }
 
 
-def test_all_pods_are_those_of_the_workload_the_ready_ones_are_of(told, undrawn, tmp_path):
+@pytest.mark.usefixtures("undrawn")
+def test_all_pods_are_those_of_the_workload_the_ready_ones_are_of(told, tmp_path):
     """With a query of one's own for the ready pods, all pods need one as well."""
     own = run(tmp_path, told.url, "--replicas-query", "sum(kube_ready)", "--json")
     assert json.loads(own.stdout)["paid"] == "ready"
@@ -162,7 +165,8 @@ def test_all_pods_are_those_of_the_workload_the_ready_ones_are_of(told, undrawn,
     assert json.loads(both.stdout)["paid"] == "created"
 
 
-def test_a_past_that_is_not_recorded_is_said_and_left_out(told, undrawn, tmp_path):
+@pytest.mark.usefixtures("undrawn")
+def test_a_past_that_is_not_recorded_is_said_and_left_out(told, tmp_path):
     """Without ready pods there is nothing to compare with; without all of them no start-ups."""
     told.value = lambda query, at: None if "_ready" in query else recorded(query, at)
     found = run(tmp_path, told.url)
@@ -176,7 +180,8 @@ def test_a_past_that_is_not_recorded_is_said_and_left_out(told, undrawn, tmp_pat
     assert "without their start-up" in found.stderr
 
 
-def test_no_password_is_shown(told, undrawn, tmp_path):
+@pytest.mark.usefixtures("undrawn")
+def test_no_password_is_shown(told, tmp_path):
     """The address is in the page without what it holds for the server alone."""
     url = told.url.replace("http://", "http://flo:s3cret@")
     found = run(tmp_path, url)
@@ -184,3 +189,36 @@ def test_no_password_is_shown(told, undrawn, tmp_path):
     html = (tmp_path / "out" / "report.html").read_text()
     assert told.url in html
     assert "s3cret" not in html + found.output
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    ("option", "text", "said"),
+    [
+        ("--since", "infd", '--since is "infd", must have an end'),
+        ("--since", "nand", '--since is "nand", must have an end'),
+        ("--until", "infs", '--until is "infs", must have an end'),
+        ("--step", "infm", '--step is "infm", must have an end'),
+        ("--since", "1e9d", "is none since 1970"),
+        ("--until", "1e9d", "is none since 1970"),
+        ("--step", "100d", "holds no whole multiple of the step"),
+        ("--step", "0.5s", "is no range of whole seconds"),
+    ],
+)
+def test_times_that_are_none_are_named(told, tmp_path, option, text, said):
+    """A sentence, exit status 2, and nothing is asked or written; nothing is of the future."""
+    found = run(tmp_path, told.url, option, text)
+    assert found.exit_code == 2, found.output
+    assert said in found.stderr
+    assert "Traceback" not in found.output
+    assert told.queries == []
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_more_instants_than_fit_are_refused(told, tmp_path):
+    """Some 50 years of seconds would ask for all memory."""
+    found = run(tmp_path, told.url, "--since", "19000d", "--step", "1s")
+    assert found.exit_code == 2, found.output
+    assert "must have at most 20000000" in found.stderr
+    assert told.queries == []

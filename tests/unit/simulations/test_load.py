@@ -74,3 +74,9 @@ def test_a_trace_shorter_than_a_step_is_refused():
     """There is nothing to simulate in less than one step."""
     with pytest.raises(SimulationError, match="lasts 60 s, less than one step of 90 s"):
         load_of(trace_of([1], 60), step_seconds=90, seed=0)
+
+
+def test_more_steps_than_fit_are_refused():
+    """A step too short, like a time too long, must not ask for all memory."""
+    with pytest.raises(SimulationError, match="has 20000001 steps"):
+        load_of(trace_of([1], 20_000.001), step_seconds=0.001, seed=0)
