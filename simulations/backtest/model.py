@@ -29,8 +29,8 @@ class ServiceModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         termination: Drain.
         prices: Per replica hour.
         lag_seconds: From an instant until the Prometheus gives the value it will later be said to
-            have had then: how long a scrape takes, and a rule or a remote write if it came by one.
-            The age of the samples is in the record already.
+            have had then: how long a scrape takes, and a remote write where samples come by one.
+            The age of samples and rules is in the record already.
     """
 
     service: Service

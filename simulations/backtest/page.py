@@ -56,7 +56,7 @@ def _load_remark(result: Backtest) -> str:
 def scores_table(result: Backtest, title: str) -> Table:
     """Return the figures of both sides, those of requests only where the service is known."""
     base = result.scores[0].cost
-    header = ["", "cost", "of policy", "late", "worst 5 min", "mean", "peak", "changes/h"]
+    header = ["", "cost", "of first", "late", "worst 5 min", "mean", "peak", "changes/h"]
     rows = [
         [
             "really" if score.name == ACTUAL else score.name,
