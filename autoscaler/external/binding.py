@@ -49,16 +49,19 @@ class PolicyBinder:
         self._is_trusted = is_trusted
         self._users: Counter[str] = Counter()
         self._inline: dict[str, InlinePolicy] = {}
+        # Scalers of our objects are kept under the objects' own uids.
+        self._named: dict[str, str] = {}
         self._shared: OrderedDict[str, Binding] = OrderedDict()
 
     def adopt(self, ask: Ask, intent: Intent) -> str:
         """Return what things built for an ask are kept under, until :meth:`let_go`."""
-        if not isinstance(intent, InlinePolicy):
-            return ""
-        # By content and namespace: of equal policies each scaler is built once.
-        uid = f"policy/{ask.namespace}/{intent.digest}"
+        if isinstance(intent, InlinePolicy):
+            # By content and namespace: of equal policies each scaler is built once.
+            uid = f"policy/{ask.namespace}/{intent.digest}"
+            self._inline[uid] = intent
+        else:
+            uid = _uid_of_named(intent.namespace, intent.name)
         self._users[uid] += 1
-        self._inline[uid] = intent
         return uid
 
     def let_go(self, uid: str) -> None:
@@ -66,9 +69,9 @@ class PolicyBinder:
         self._users[uid] -= 1
         if self._users[uid] <= 0:
             del self._users[uid]
-            del self._inline[uid]
+            self._inline.pop(uid, None)
             self._shared.pop(uid, None)
-            self._triggers.forget(uid)
+            self._triggers.forget(self._named.pop(uid, uid))
 
     async def find(self, ask: Ask, intent: Intent, uid: str) -> CustomObject:
         """Return the object an ask is about.
@@ -82,7 +85,9 @@ class PolicyBinder:
             return _item(ask, intent, uid)
         if self._cluster is None:
             raise ConfigError(NO_CLUSTER)
-        return await self._cluster.named(intent.namespace, intent.name)
+        item = await self._cluster.named(intent.namespace, intent.name)
+        self._note(uid, item.metadata.uid)
+        return item
 
     async def bind(self, item: CustomObject) -> Binding:
         """Build the binding of an object.
@@ -124,8 +129,20 @@ class PolicyBinder:
             return found
         return replace(found, policy=replace(found.policy, key=key))
 
+    def _note(self, uid: str, object_uid: str) -> None:
+        """Keep in mind which object a name stands for; what was built for another one goes."""
+        known = self._named.get(uid, object_uid)
+        if known != object_uid:
+            self._triggers.forget(known)
+        if uid in self._users:
+            self._named[uid] = object_uid
+
     def _binder(self, places: Places) -> Binder:
         return Binder(triggers=self._triggers, places=places, settings=self._settings)
+
+
+def _uid_of_named(namespace: str, name: str) -> str:
+    return f"object/{namespace}/{name}"
 
 
 def _item(ask: Ask, intent: InlinePolicy, uid: str) -> CustomObject:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import defaultdict
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -33,6 +32,7 @@ from autoscaler.errors import AutoscalerError, ConfigError, Forbidden, KubeError
 from autoscaler.external.asks import Ask, NamedPolicy, intent_of
 from autoscaler.external.binding import PolicyBinder
 from autoscaler.external.cluster import Cluster, offline_triggers
+from autoscaler.external.register import Register
 from autoscaler.external.served import Served, Trouble, Verdict, verdict_of
 from autoscaler.kube.cluster_reader import KubeClusterReader
 from autoscaler.kube.codec import CustomObject, ObjectMeta
@@ -99,11 +99,8 @@ class Policies:
         self._settings = settings
         self._clock = clock
         self._metrics = metrics
-        self._served: dict[str, Served] = {}
-        self._by_ask: dict[Ask, Served] = {}
-        self._by_object: defaultdict[tuple[str, str], dict[str, Served]] = defaultdict(dict)
+        self._register = Register()
         self._number = 0
-        self._uids: dict[str, str] = {}
         self._queue: WorkQueue[str] = WorkQueue()
         self._asked = 0
         self._workers = Workers(
@@ -148,7 +145,7 @@ class Policies:
             cluster.on_authentication(self._authentication_changed)
 
     def __len__(self) -> int:
-        return len(self._served)
+        return len(self._register)
 
     def of(self, ask: Ask) -> Served:
         """Return the policy an ask is about, from now on served.
@@ -157,7 +154,7 @@ class Policies:
             ConfigError: The ask carries none, or one that makes no sense by itself.
             TooMany: There are too many.
         """
-        served = self._by_ask.get(ask)
+        served = self._register.asked(ask)
         if served is None:
             served = self._begin(ask)
         served.asked_at = self._clock.monotonic()
@@ -166,12 +163,11 @@ class Policies:
 
     def all(self) -> list[Served]:
         """Return every served policy."""
-        return list(self._served.values())
+        return self._register.all()
 
     def newest(self, namespace: str, name: str) -> Served | None:
         """Return the policy last asked for about an object of KEDA's, None when there is none."""
-        asked = self._by_object.get((namespace, name), {})
-        return max(asked.values(), key=lambda one: one.asked_at, default=None)
+        return self._register.newest(namespace, name)
 
     async def run(self) -> None:
         """Read and decide until cancelled."""
@@ -194,7 +190,7 @@ class Policies:
                 "accepted"
             )
         intent = intent_of(ask)
-        if len(self._served) >= self._objects_max and not self._make_room():
+        if len(self._register) >= self._objects_max and not self._make_room():
             raise TooMany(f"this server already serves its limit of {self._objects_max} policies")
         self._number += 1
         key = f"external/{self._number}"
@@ -202,17 +198,16 @@ class Policies:
         tracked = Tracked(item, self._settings.journal_length)
         served = Served(key, ask, intent, tracked)
         served.replicas = self._told_before(ask)
-        self._served[key] = self._by_ask[ask] = served
-        self._by_object[ask.namespace, ask.name][key] = served
-        self._uids[key] = self._binder.adopt(ask, intent)
-        self._metrics.external_policies.set(len(self._served))
+        served.uid = self._binder.adopt(ask, intent)
+        self._register.add(served)
+        self._metrics.external_policies.set(len(self._register))
         self._queue.add(key)
         log.info("policy_asked", object=f"{ask.namespace}/{ask.name}", policy=_shown(served))
         return served
 
     def _make_room(self) -> bool:
         """Forget a policy that cannot work, so that nonsense keeps nobody out; say if there was."""
-        for served in self._served.values():
+        for served in self._register.all():
             verdict = served.verdict
             is_useless = verdict is not None and verdict.trouble is Trouble.INVALID
             if is_useless and not served.streams:
@@ -222,16 +217,16 @@ class Policies:
 
     def _told_before(self, ask: Ask) -> int | None:
         """Return what KEDA was last told about the same object: its policy was edited."""
-        newest = self.newest(ask.namespace, ask.name)
+        newest = self._register.newest(ask.namespace, ask.name)
         return newest.replicas if newest else None
 
     async def _turn(self, key: str) -> NextTurn:
-        served = self._served.get(key)
+        served = self._register.get(key)
         if served is None:
             return NextTurn()
         retry = NextTurn(loop_seconds=self._settings.retry_seconds)
         try:
-            item = await self._binder.find(served.ask, served.intent, self._uids[key])
+            item = await self._binder.find(served.ask, served.intent, served.uid)
             served.tracked.item = item
             binding = await self._bindings.bind(key, served.tracked)
         except NotFound as error:
@@ -332,24 +327,32 @@ class Policies:
                     self._forget(served)
 
     def _forget(self, served: Served) -> None:
-        del self._served[served.key]
-        del self._by_ask[served.ask]
-        of_object = (served.ask.namespace, served.ask.name)
-        del self._by_object[of_object][served.key]
-        if not self._by_object[of_object]:
-            del self._by_object[of_object]
-        self._binder.let_go(self._uids.pop(served.key))
-        self._collector.unregister(served.key)
+        """Drop a policy and all that is done for it.
+
+        Never raises: one policy that does not go in order must keep no other from anything.
+        """
+        for step in (self._register.remove, self._stop, self._let_go):
+            try:
+                step(served)
+            except Exception:
+                log.exception("policy_not_released", policy=served.key, step=step.__name__)
+        self._metrics.external_policies.set(len(self._register))
+        log.info("policy_forgotten", object=f"{served.ask.namespace}/{served.ask.name}")
+
+    def _stop(self, served: Served) -> None:
+        """End reads and turns of a policy."""
         self._queue.forget(served.key)
+        self._collector.unregister(served.key)
         if self._cluster is not None:
             self._cluster.watches.release(served.key)
-        self._metrics.external_policies.set(len(self._served))
-        log.info("policy_forgotten", object=f"{served.ask.namespace}/{served.ask.name}")
+
+    def _let_go(self, served: Served) -> None:
+        self._binder.let_go(served.uid)
 
     def _object_changed(self, key: str, old: CustomObject | None, new: CustomObject | None) -> None:
         del old, new
         namespace, _, name = key.partition("/")
-        for served in self._served.values():
+        for served in self._register.all():
             if served.intent == NamedPolicy(namespace, name):
                 self._queue.add(served.key)
 
@@ -358,12 +361,12 @@ class Policies:
     ) -> None:
         if old is None or new is None or old.raw.get("spec") != new.raw.get("spec"):
             namespace, _, name = key.rpartition("/")
-            for served in self._served.values():
+            for served in self._register.all():
                 if _uses(served, namespace, name):
                     self._refresh(served)
 
     def _references_changed(self, users: AbstractSet[str]) -> None:
-        for served in self._served.values():
+        for served in self._register.all():
             if served.tracked.item.metadata.uid in users:
                 self._refresh(served)
 

@@ -55,6 +55,7 @@ class Served:
     Attributes:
         key: Of its metrics and turns.
         intent: What the ask names or carries.
+        uid: What is built for it is kept under this, together with others that ask the same.
         tracked: What the controller would keep about the object: memory, journal, binding.
         replicas: What KEDA was last told, taken for what the target has; None = nothing yet.
         verdict: None until there is one.
@@ -66,6 +67,7 @@ class Served:
         self.key = key
         self.ask = ask
         self.intent = intent
+        self.uid = ""
         self.tracked = tracked
         self.replicas: int | None = None
         self.verdict: Verdict | None = None
