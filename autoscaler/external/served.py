@@ -12,6 +12,7 @@ import msgspec
 from autoscaler.controller.tracked import Tracked
 from autoscaler.core.fallback import FALLBACK_EXISTS
 from autoscaler.core.model import Decision, Policy, Reading
+from autoscaler.core.readings import fresh_readings
 from autoscaler.external.asks import Ask, Intent
 
 FALLBACK: Final = FALLBACK_EXISTS.type
@@ -107,22 +108,36 @@ def verdict_of(policy: Policy, decision: Decision, readings: Mapping[str, Readin
         decision: As made.
         readings: It was made from.
     """
-    if _is_blind(decision, readings) and not _is_told(policy, decision):
-        errors = {one.metric: one.error for one in readings.values() if one.error is not None}
-        why = "; ".join(f"{metric}: {error}" for metric, error in sorted(errors.items()))
-        return Verdict(trouble=Trouble.UNAVAILABLE, why=why or "no metric could be read")
+    usable = fresh_readings(policy.metrics, readings, decision.at)
+    if _is_blind(policy, decision, usable) and not _is_told(policy, decision):
+        return Verdict(trouble=Trouble.UNAVAILABLE, why=errors_in(policy, usable))
     return Verdict(replicas=decision.desired_replicas)
 
 
-def _is_blind(decision: Decision, readings: Mapping[str, Reading]) -> bool:
-    """Whether no metric said anything."""
+def errors_in(policy: Policy, usable: Mapping[str, Reading]) -> str:
+    """Return what is wrong with the readings of a policy, for people.
+
+    Args:
+        policy: With the metrics that count.
+        usable: One per metric, missing and stale ones as errors.
+    """
+    names = sorted(metric.spec.name for metric in policy.metrics)
+    errors = [f"{name}: {usable[name].error}" for name in names if usable[name].error is not None]
+    return "; ".join(errors) or "no metric could be read"
+
+
+def _is_blind(policy: Policy, decision: Decision, usable: Mapping[str, Reading]) -> bool:
+    """Whether no metric said anything; one that was never read, or not for too long, did not."""
     if decision.proposals:
         return all(proposal.replicas is None for proposal in decision.proposals)
-    return bool(readings) and all(one.error is not None for one in readings.values())
+    return all(usable[metric.spec.name].error is not None for metric in policy.metrics)
 
 
 def _is_told(policy: Policy, decision: Decision) -> bool:
     """Whether the count stands whatever the metrics say."""
     if policy.pause.paused or policy.pause.replicas is not None or policy.force_activation:
         return True
-    return any(one.type == FALLBACK and one.status == "True" for one in decision.conditions)
+    # An object that has no fallback any more keeps the condition it had.
+    return policy.fallback is not None and any(
+        one.type == FALLBACK and one.status == "True" for one in decision.conditions
+    )
