@@ -141,6 +141,11 @@ class PolicyBinder:
         return Binder(triggers=self._triggers, places=places, settings=self._settings)
 
 
+def is_alone(binding: Binding) -> bool:
+    """Whether a binding was built without knowing what is scaled."""
+    return binding.obj.spec.scale_target_ref.name == STAND_IN_TARGET
+
+
 def _uid_of_named(namespace: str, name: str) -> str:
     return f"object/{namespace}/{name}"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -19,7 +20,7 @@ from autoscaler.collect.poll import Collector
 from autoscaler.collect.source_loop import FetchReport
 from autoscaler.controller.binding import Binding
 from autoscaler.controller.journal import Entry, Outcome
-from autoscaler.controller.observe import observe, unread_metrics
+from autoscaler.controller.observe import observe, unread_metrics, unreadable
 from autoscaler.controller.rebinding import Rebinder
 from autoscaler.controller.reconcile import FIRST_READ_SECONDS, SOON_SECONDS, NextTurn
 from autoscaler.controller.repeats import counted_once
@@ -28,10 +29,12 @@ from autoscaler.controller.tracked import Tracked
 from autoscaler.controller.triggers import uses_authentication
 from autoscaler.controller.workers import Workers
 from autoscaler.core.decide import decide, record_rescale
+from autoscaler.core.model import Decision, Memory, Reading
 from autoscaler.errors import AutoscalerError, ConfigError, Forbidden, KubeError, NotFound
 from autoscaler.external.asks import Ask, NamedPolicy, intent_of
-from autoscaler.external.binding import PolicyBinder
+from autoscaler.external.binding import PolicyBinder, is_alone
 from autoscaler.external.cluster import Cluster, offline_triggers
+from autoscaler.external.doubt import doubt
 from autoscaler.external.register import Register
 from autoscaler.external.served import Served, Trouble, Verdict, verdict_of
 from autoscaler.kube.cluster_reader import KubeClusterReader
@@ -254,7 +257,7 @@ class Policies:
         now = self._clock.now()
         if served.replicas is None:
             served.replicas = await self._found(served, binding, now)
-        count = served.replicas
+        count = served.replicas or 0
         view = ScaleView(
             spec_replicas=count,
             status_replicas=count,
@@ -264,31 +267,64 @@ class Policies:
         decision, memory = decide(
             binding.policy, tracked.memory, observe(binding, view, readings, pods, now)
         )
+        verdict = verdict_of(binding.policy, decision, readings)
+        if served.replicas is None:
+            why = doubt(binding.policy, memory, readings, now) or verdict.why
+            if why:
+                self._hold(served, binding, memory, readings, why)
+                return NextTurn(self._bindings.next_lookup_seconds(tracked))
         memory = counted_once(tracked, binding, readings, memory)
         outcome = Outcome.UNCHANGED
         if decision.is_rescale:
             memory = record_rescale(binding.policy, memory, decision, now, succeeded=True)
             outcome = Outcome.SERVED
-        tracked.memory, tracked.readings = memory, readings
-        seen = tuple((name, reading.value) for name, reading in readings.items())
-        tracked.journal.add(Entry(decision=decision, outcome=outcome, readings=seen))
-        self._say(served, verdict_of(binding.policy, decision, readings))
+        tracked.memory = memory
+        self._note(tracked, readings, decision, outcome)
+        self._say(served, verdict)
         served.replicas = decision.desired_replicas
         waits = (decision.requeue_after_seconds, self._bindings.next_lookup_seconds(tracked))
         return NextTurn(min((wait for wait in waits if wait is not None), default=None))
 
-    async def _found(self, served: Served, binding: Binding, now: float) -> int:
-        """Return what the target has, when nobody knows what KEDA was told.
+    def _hold(
+        self,
+        served: Served,
+        binding: Binding,
+        memory: Memory,
+        readings: Mapping[str, Reading],
+        why: str,
+    ) -> None:
+        """Tell that there is no count to tell; what was learned about the metrics stays."""
+        tracked = served.tracked
+        seen = unreadable(0, readings, self._clock.now(), why)
+        decision, kept = decide(binding.policy, tracked.memory, seen)
+        tracked.memory = replace(kept, health=memory.health, smoothing=memory.smoothing)
+        self._note(tracked, readings, decision, Outcome.UNCHANGED)
+        self._say(served, Verdict(trouble=Trouble.UNAVAILABLE, why=why))
+
+    def _note(
+        self,
+        tracked: Tracked,
+        readings: Mapping[str, Reading],
+        decision: Decision,
+        outcome: Outcome,
+    ) -> None:
+        """Keep a decision for whoever asks why."""
+        tracked.readings = readings
+        seen = tuple((name, reading.value) for name, reading in readings.items())
+        tracked.journal.add(Entry(decision=decision, outcome=outcome, readings=seen))
+
+    async def _found(self, served: Served, binding: Binding, now: float) -> int | None:
+        """Return what the target has, when nobody knows what KEDA was told; None = nor this.
 
         Work that was there until a moment ago is assumed for a target with replicas: a cooldown
         that was running begins again, and nothing is lowered early.
         """
-        if self._cluster is None or not binding.pod_selector:
-            return 0
+        if self._cluster is None or is_alone(binding):
+            return None
         try:
             view = await self._cluster.targets.view(binding.target)
         except NotFound:
-            return 0
+            return None
         memory = served.tracked.memory
         if view.spec_replicas > 0 and memory.last_active_at is None:
             served.tracked.memory = replace(memory, last_active_at=now)

@@ -58,7 +58,8 @@ class Served:
         intent: What the ask names or carries.
         uid: What is built for it is kept under this, together with others that ask the same.
         tracked: What the controller would keep about the object: memory, journal, binding.
-        replicas: What KEDA was last told, taken for what the target has; None = nothing yet.
+        replicas: What KEDA was last told, taken for what the target has; None = nothing was told
+            yet, and what the target has is not known.
         verdict: None until there is one.
         asked_at: When it was last asked about, monotonic seconds.
         streams: Open streams about it.
