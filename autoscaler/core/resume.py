@@ -86,7 +86,7 @@ def resume(stored: Stored, told: Told, now: float) -> Memory:
     """
     memory = _stretched(stored, now) if stored.unseen_until > stored.at else stored.memory
     if not stored.is_same_generation:
-        memory = replace(memory, health={}, smoothing={})
+        memory = after_edit(memory)
     if told.at > int(stored.at):
         memory = replace(
             memory,
@@ -100,6 +100,14 @@ def resume(stored: Stored, told: Told, now: float) -> Memory:
         recommendations = (*memory.recommendations, told.raised)
         memory = replace(memory, recommendations=recommendations)
     return clamp(memory, now)
+
+
+def after_edit(memory: Memory) -> Memory:
+    """Return what a memory is worth for another policy of the same target.
+
+    What was wanted and done counts on; metrics of the same name may measure something else.
+    """
+    return replace(memory, health={}, smoothing={})
 
 
 def clamp(memory: Memory, now: float) -> Memory:

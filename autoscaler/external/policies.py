@@ -30,6 +30,7 @@ from autoscaler.controller.triggers import uses_authentication
 from autoscaler.controller.workers import Workers
 from autoscaler.core.decide import decide, record_rescale
 from autoscaler.core.model import Decision, Memory, Reading
+from autoscaler.core.resume import after_edit
 from autoscaler.errors import AutoscalerError, ConfigError, Forbidden, KubeError, NotFound
 from autoscaler.external.asks import Ask, NamedPolicy, intent_of
 from autoscaler.external.binding import PolicyBinder, is_alone
@@ -193,6 +194,7 @@ class Policies:
                 "accepted"
             )
         intent = intent_of(ask)
+        before = self._register.newest(ask.namespace, ask.name)
         if len(self._register) >= self._objects_max and not self._make_room():
             raise TooMany(f"this server already serves its limit of {self._objects_max} policies")
         self._number += 1
@@ -200,7 +202,10 @@ class Policies:
         item = CustomObject(metadata=ObjectMeta(name=ask.name, namespace=ask.namespace), raw={})
         tracked = Tracked(item, self._settings.journal_length)
         served = Served(key, ask, intent, tracked)
-        served.replicas = self._told_before(ask)
+        if before is not None and before.replicas is not None:
+            # Its policy was edited: it goes on from what KEDA was told last.
+            served.replicas = before.replicas
+            tracked.memory = after_edit(before.tracked.memory)
         served.uid = self._binder.adopt(ask, intent)
         self._register.add(served)
         self._metrics.external_policies.set(len(self._register))
@@ -217,11 +222,6 @@ class Policies:
                 self._forget(served)
                 return True
         return False
-
-    def _told_before(self, ask: Ask) -> int | None:
-        """Return what KEDA was last told about the same object: its policy was edited."""
-        newest = self._register.newest(ask.namespace, ask.name)
-        return newest.replicas if newest else None
 
     async def _turn(self, key: str) -> NextTurn:
         served = self._register.get(key)
