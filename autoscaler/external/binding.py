@@ -73,6 +73,17 @@ class PolicyBinder:
             self._shared.pop(uid, None)
             self._triggers.forget(self._named.pop(uid, uid))
 
+    def drop(self, uid: str, object_uid: str) -> None:
+        """Drop what was built for an ask after it was let go, unless others have asked the same.
+
+        Args:
+            uid: As :meth:`adopt` returned it.
+            object_uid: Of the object it was found to be about.
+        """
+        if uid not in self._users and object_uid not in self._users:
+            self._shared.pop(object_uid, None)
+            self._triggers.forget(object_uid)
+
     async def find(self, ask: Ask, intent: Intent, uid: str) -> CustomObject:
         """Return the object an ask is about.
 

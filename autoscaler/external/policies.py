@@ -1,15 +1,15 @@
-"""The asked policies: read, decided and kept for as long as somebody asks.
+"""The asked policies: bound, decided and kept for as long as somebody asks.
 
-Everything happens as in the controller (metrics are read on time, a reading or a due time causes a
-decision), but for the end: a decision is not written, it is what KEDA is told. KEDA's HPA follows
-within its own sync period, so what was told is taken for what the target has.
+Two sets of workers look after them. Binders look up what a policy depends on, which takes as long
+as the API server lets it; the others decide whenever something was read or is due, by what was
+looked up before, and never wait. A call only hands out the last verdict.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -19,33 +19,25 @@ from msgspec.structs import replace
 from autoscaler.collect.poll import Collector
 from autoscaler.collect.source_loop import FetchReport
 from autoscaler.controller.binding import Binding
-from autoscaler.controller.journal import Entry, Outcome
-from autoscaler.controller.observe import observe, unread_metrics, unreadable
 from autoscaler.controller.rebinding import Rebinder
-from autoscaler.controller.reconcile import FIRST_READ_SECONDS, SOON_SECONDS, NextTurn
-from autoscaler.controller.repeats import counted_once
+from autoscaler.controller.reconcile import NextTurn
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.controller.tracked import Tracked
 from autoscaler.controller.triggers import uses_authentication
 from autoscaler.controller.workers import Workers
-from autoscaler.core.decide import decide, record_rescale
-from autoscaler.core.model import Decision, Memory, Reading
 from autoscaler.core.resume import after_edit
 from autoscaler.errors import AutoscalerError, ConfigError, Forbidden, KubeError, NotFound
 from autoscaler.external.asks import Ask, NamedPolicy, intent_of
 from autoscaler.external.binding import PolicyBinder, is_alone
 from autoscaler.external.cluster import Cluster, offline_triggers
-from autoscaler.external.doubt import doubt
+from autoscaler.external.deciding import Decider
 from autoscaler.external.register import Register
-from autoscaler.external.served import Served, Trouble, Verdict, verdict_of
+from autoscaler.external.served import Served, Trouble, Verdict
 from autoscaler.kube.cluster_reader import KubeClusterReader
 from autoscaler.kube.codec import CustomObject, ObjectMeta
-from autoscaler.kube.pods import PodView
-from autoscaler.kube.scale import ScaleView
-from autoscaler.kube.store import Store
 from autoscaler.kube.transport import KubeClient
 from autoscaler.plugins import ScalerRegistry
-from autoscaler.runtime.clock import Clock, loop_seconds
+from autoscaler.runtime.clock import Clock
 from autoscaler.runtime.pace import Pace
 from autoscaler.runtime.workqueue import WorkQueue
 from autoscaler.sdk.http import HttpClient
@@ -53,8 +45,12 @@ from autoscaler.sdk.scaler import SourceContext
 from autoscaler.telemetry.metrics import Metrics
 
 WORKERS: Final = 4
+BINDERS: Final = 8
+"""Lookups at the same time. They wait for the API server, and nothing but each other for them."""
 SWEEPS: Final = 4
 """Looks for forgotten policies within the time after which one is forgotten."""
+USELESS: Final = frozenset({Trouble.INVALID})
+"""Troubles that last until the caller or somebody else changes something."""
 
 log = structlog.get_logger(__name__)
 
@@ -107,14 +103,19 @@ class Policies:
         self._number = 0
         self._queue: WorkQueue[str] = WorkQueue()
         self._asked = 0
-        self._workers = Workers(
-            self._queue,
-            self._turn,
-            settings=settings,
-            clock=clock,
-            metrics=metrics,
-            rng=rng,
-            pause=Pace(lambda: self._asked, lambda: self._queue.depth).turn,
+        self._unbound: WorkQueue[str] = WorkQueue()
+        pace = Pace(lambda: self._asked, lambda: self._queue.depth + self._unbound.depth)
+        self._workers, self._binders = (
+            Workers(
+                queue,
+                turn,
+                settings=settings,
+                clock=clock,
+                metrics=metrics,
+                rng=rng,
+                pause=pace.turn,
+            )
+            for queue, turn in ((self._queue, self._decide), (self._unbound, self._bind))
         )
         self._http = HttpClient(follow_redirects=follow_redirects)
         self._cluster: Cluster | None = None
@@ -144,6 +145,7 @@ class Policies:
             clock,
             settings,
         )
+        self._decider = Decider(self._collector, cluster, clock)
         if cluster is not None:
             cluster.objects.on_change(self._object_changed)
             cluster.on_authentication(self._authentication_changed)
@@ -182,9 +184,12 @@ class Policies:
                 group.create_task(self._collector.run(), name="external-collector")
                 for number in range(WORKERS):
                     group.create_task(self._workers.run(), name=f"external-worker-{number}")
+                for number in range(BINDERS):
+                    group.create_task(self._binders.run(), name=f"external-binder-{number}")
                 await self._sweep()
         finally:
             self._queue.close()
+            self._unbound.close()
             await self._http.close()
 
     def _begin(self, ask: Ask) -> Served:
@@ -209,29 +214,62 @@ class Policies:
         served.uid = self._binder.adopt(ask, intent)
         self._register.add(served)
         self._metrics.external_policies.set(len(self._register))
-        self._queue.add(key)
+        self._bind_soon(served)
         log.info("policy_asked", object=f"{ask.namespace}/{ask.name}", policy=_shown(served))
         return served
 
     def _make_room(self) -> bool:
         """Forget a policy that cannot work, so that nonsense keeps nobody out; say if there was."""
-        for served in self._register.all():
-            verdict = served.verdict
-            is_useless = verdict is not None and verdict.trouble is Trouble.INVALID
-            if is_useless and not served.streams:
-                self._forget(served)
-                return True
-        return False
+        useless = self._register.idle_useless()
+        if useless is not None:
+            self._forget(useless)
+        return useless is not None
 
-    async def _turn(self, key: str) -> NextTurn:
+    async def _decide(self, key: str) -> NextTurn:
+        """Decide for a bound policy; whatever has to be looked up for it is left to others."""
+        served = self._register.get(key)
+        binding = served.tracked.binding if served is not None else None
+        if served is None or binding is None or not served.is_looked_up:
+            return NextTurn()
+        tracked = served.tracked
+        if not served.is_due and self._bindings.is_due(key, tracked, binding):
+            self._bind_soon(served)
+        turn = self._decider.decide(served, binding)
+        lookup = self._bindings.next_lookup_seconds(tracked)
+        if lookup is not None and not served.is_due:
+            turn.seconds = lookup if turn.seconds is None else min(turn.seconds, lookup)
+        return turn
+
+    def _bind_soon(self, served: Served) -> None:
+        served.is_due = True
+        self._unbound.add(served.key)
+
+    async def _bind(self, key: str) -> NextTurn:
+        """Look up what a policy depends on, however long that takes."""
         served = self._register.get(key)
         if served is None:
             return NextTurn()
-        retry = NextTurn(loop_seconds=self._settings.retry_seconds)
         try:
-            item = await self._binder.find(served.ask, served.intent, served.uid)
-            served.tracked.item = item
-            binding = await self._bindings.bind(key, served.tracked)
+            return await self._look_up(served)
+        finally:
+            if not self._register.is_served(served):
+                # It was forgotten meanwhile: what has been made since is nobody's.
+                self._stop(served)
+                self._binder.drop(served.uid, served.tracked.item.metadata.uid)
+
+    async def _look_up(self, served: Served) -> NextTurn:
+        tracked, retry = served.tracked, NextTurn(loop_seconds=self._settings.retry_seconds)
+        served.is_due = True
+        if tracked.binding is None:
+            served.is_looked_up = False
+        if served.replicas is None:
+            # KEDA's object, and with it the target, may have come in sight.
+            tracked.is_stale = True
+        try:
+            tracked.item = await self._binder.find(served.ask, served.intent, served.uid)
+            binding = await self._bindings.bind(served.key, tracked)
+            if served.replicas is None:
+                await self._find_count(served, binding)
         except NotFound as error:
             self._reject(served, Trouble.MISSING, error)
             return retry
@@ -243,115 +281,37 @@ class Policies:
             if isinstance(error, Forbidden) or served.verdict is None:
                 self._reject(served, Trouble.UNAVAILABLE, error)
             raise
-        return await self._decide(served, binding)
+        served.is_due, served.is_looked_up = False, True
+        self._register.mark(served, is_useless=False)
+        self._queue.add(served.key)
+        if served.replicas is None and self._cluster is not None:
+            return NextTurn(loop_seconds=self._settings.refresh_seconds)
+        return NextTurn()
 
-    async def _decide(self, served: Served, binding: Binding) -> NextTurn:
-        tracked = served.tracked
-        readings = self._collector.readings.of(served.key)
-        pods = self._pods(served, binding)
-        age = loop_seconds(self._clock, self._clock.monotonic() - tracked.bound_at)
-        is_early = age < FIRST_READ_SECONDS and bool(unread_metrics(binding, readings))
-        if is_early or (pods is not None and not pods.has_synced):
-            served.wake()
-            return NextTurn(loop_seconds=SOON_SECONDS)
-        now = self._clock.now()
-        if served.replicas is None:
-            served.replicas = await self._found(served, binding, now)
-        count = served.replicas or 0
-        view = ScaleView(
-            spec_replicas=count,
-            status_replicas=count,
-            selector=binding.pod_selector,
-            resource_version="",
-        )
-        decision, memory = decide(
-            binding.policy, tracked.memory, observe(binding, view, readings, pods, now)
-        )
-        verdict = verdict_of(binding.policy, decision, readings)
-        if served.replicas is None:
-            why = doubt(binding.policy, memory, readings, now) or verdict.why
-            if why:
-                self._hold(served, binding, memory, readings, why)
-                return NextTurn(self._bindings.next_lookup_seconds(tracked))
-        memory = counted_once(tracked, binding, readings, memory)
-        outcome = Outcome.UNCHANGED
-        if decision.is_rescale:
-            memory = record_rescale(binding.policy, memory, decision, now, succeeded=True)
-            outcome = Outcome.SERVED
-        tracked.memory = memory
-        self._note(tracked, readings, decision, outcome)
-        self._say(served, verdict)
-        served.replicas = decision.desired_replicas
-        waits = (decision.requeue_after_seconds, self._bindings.next_lookup_seconds(tracked))
-        return NextTurn(min((wait for wait in waits if wait is not None), default=None))
-
-    def _hold(
-        self,
-        served: Served,
-        binding: Binding,
-        memory: Memory,
-        readings: Mapping[str, Reading],
-        why: str,
-    ) -> None:
-        """Tell that there is no count to tell; what was learned about the metrics stays."""
-        tracked = served.tracked
-        seen = unreadable(0, readings, self._clock.now(), why)
-        decision, kept = decide(binding.policy, tracked.memory, seen)
-        tracked.memory = replace(kept, health=memory.health, smoothing=memory.smoothing)
-        self._note(tracked, readings, decision, Outcome.UNCHANGED)
-        self._say(served, Verdict(trouble=Trouble.UNAVAILABLE, why=why))
-
-    def _note(
-        self,
-        tracked: Tracked,
-        readings: Mapping[str, Reading],
-        decision: Decision,
-        outcome: Outcome,
-    ) -> None:
-        """Keep a decision for whoever asks why."""
-        tracked.readings = readings
-        seen = tuple((name, reading.value) for name, reading in readings.items())
-        tracked.journal.add(Entry(decision=decision, outcome=outcome, readings=seen))
-
-    async def _found(self, served: Served, binding: Binding, now: float) -> int | None:
-        """Return what the target has, when nobody knows what KEDA was told; None = nor this.
+    async def _find_count(self, served: Served, binding: Binding) -> None:
+        """Take what the target has for what KEDA was told, if that can be seen.
 
         Work that was there until a moment ago is assumed for a target with replicas: a cooldown
         that was running begins again, and nothing is lowered early.
         """
         if self._cluster is None or is_alone(binding):
-            return None
-        try:
+            return
+        with contextlib.suppress(NotFound):
             view = await self._cluster.targets.view(binding.target)
-        except NotFound:
-            return None
-        memory = served.tracked.memory
-        if view.spec_replicas > 0 and memory.last_active_at is None:
-            served.tracked.memory = replace(memory, last_active_at=now)
-        return view.spec_replicas
-
-    def _pods(self, served: Served, binding: Binding) -> Store[PodView] | None:
-        if self._cluster is None or not binding.needs_pods or not binding.pod_selector:
-            return None
-        namespace = binding.target.namespace
-        return self._cluster.watches.pods(served.key, namespace, binding.pod_selector)
-
-    def _say(self, served: Served, verdict: Verdict) -> None:
-        before = served.verdict
-        served.publish(verdict)
-        if before != verdict:
-            log.info(
-                "policy_decided",
-                object=f"{served.ask.namespace}/{served.ask.name}",
-                replicas=None if verdict.trouble else verdict.replicas,
-                trouble=verdict.why or None,
-            )
+            if served.replicas is not None:
+                return
+            served.replicas = view.spec_replicas
+            memory = served.tracked.memory
+            if view.spec_replicas > 0 and memory.last_active_at is None:
+                served.tracked.memory = replace(memory, last_active_at=self._clock.now())
 
     def _reject(self, served: Served, trouble: Trouble, error: Exception) -> None:
         self._collector.unregister(served.key)
         served.tracked.binding = None
         served.tracked.problem = str(error)
-        self._say(served, Verdict(trouble=trouble, why=str(error)))
+        served.is_due = False
+        self._register.mark(served, is_useless=trouble in USELESS)
+        served.publish(Verdict(trouble=trouble, why=str(error)))
 
     async def _sweep(self) -> None:
         """Forget what nobody asks for any more."""
@@ -377,6 +337,7 @@ class Policies:
 
     def _stop(self, served: Served) -> None:
         """End reads and turns of a policy."""
+        self._unbound.forget(served.key)
         self._queue.forget(served.key)
         self._collector.unregister(served.key)
         if self._cluster is not None:
@@ -390,7 +351,7 @@ class Policies:
         namespace, _, name = key.partition("/")
         for served in self._register.all():
             if served.intent == NamedPolicy(namespace, name):
-                self._queue.add(served.key)
+                self._bind_soon(served)
 
     def _authentication_changed(
         self, key: str, old: CustomObject | None, new: CustomObject | None
@@ -408,7 +369,7 @@ class Policies:
 
     def _refresh(self, served: Served) -> None:
         served.tracked.is_stale = True
-        self._queue.add(served.key)
+        self._bind_soon(served)
 
     def _fetched(self, report: FetchReport) -> None:
         self._metrics.fetched(report.scaler, report.seconds, report.queries, report.error_reason)

@@ -15,6 +15,7 @@ class Register:
         self._by_key: dict[str, Served] = {}
         self._by_ask: dict[Ask, Served] = {}
         self._by_object: defaultdict[tuple[str, str], dict[str, Served]] = defaultdict(dict)
+        self._useless: dict[str, Served] = {}
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -40,6 +41,17 @@ class Register:
         """Whether a policy is still the one of its key."""
         return self._by_key.get(served.key) is served
 
+    def idle_useless(self) -> Served | None:
+        """Return a policy that cannot work and that nobody waits for, None when there is none."""
+        return next((one for one in self._useless.values() if not one.streams), None)
+
+    def mark(self, served: Served, *, is_useless: bool) -> None:
+        """Note whether a policy cannot work as it is."""
+        if is_useless and self.is_served(served):
+            self._useless[served.key] = served
+        else:
+            self._useless.pop(served.key, None)
+
     def add(self, served: Served) -> None:
         """Serve a policy from now on."""
         self._by_key[served.key] = self._by_ask[served.ask] = served
@@ -47,6 +59,7 @@ class Register:
 
     def remove(self, served: Served) -> None:
         """Serve a policy no longer."""
+        self._useless.pop(served.key, None)
         del self._by_key[served.key]
         del self._by_ask[served.ask]
         of_object = (served.ask.namespace, served.ask.name)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 import msgspec
+import structlog
 
 from autoscaler.controller.tracked import Tracked
 from autoscaler.core.fallback import FALLBACK_EXISTS
@@ -18,6 +19,8 @@ from autoscaler.external.asks import Ask, Intent
 FALLBACK: Final = FALLBACK_EXISTS.type
 METRIC_NAME: Final = "flyball"
 """Of the only metric served; KEDA's HPA calls it ``s<trigger index>-flyball``."""
+
+log = structlog.get_logger(__name__)
 
 
 class Trouble(StrEnum):
@@ -60,6 +63,9 @@ class Served:
         tracked: What the controller would keep about the object: memory, journal, binding.
         replicas: What KEDA was last told, taken for what the target has; None = nothing was told
             yet, and what the target has is not known.
+        is_looked_up: Whether it was looked up what the target has, found or not; nothing is decided
+            before.
+        is_due: Whether its binding waits to be looked at again.
         verdict: None until there is one.
         asked_at: When it was last asked about, monotonic seconds.
         streams: Open streams about it.
@@ -72,6 +78,8 @@ class Served:
         self.uid = ""
         self.tracked = tracked
         self.replicas: int | None = None
+        self.is_looked_up = False
+        self.is_due = False
         self.verdict: Verdict | None = None
         self.asked_at = 0.0
         self.streams = 0
@@ -87,6 +95,12 @@ class Served:
         if verdict != self.verdict:
             self.verdict = verdict
             self.wake()
+            log.info(
+                "policy_decided",
+                object=f"{self.ask.namespace}/{self.ask.name}",
+                replicas=None if verdict.trouble else verdict.replicas,
+                trouble=verdict.why or None,
+            )
 
     def wake(self) -> None:
         """Let everybody who waits for a change look again."""

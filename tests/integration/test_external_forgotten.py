@@ -21,8 +21,8 @@ async def test_a_named_policy_is_forgotten_with_all_that_was_built_for_it():
     ):
         world.source.values["jobs"] = 42
         cluster.create(deployment(0))
-        cluster.create(_secret())
-        cluster.create(_authentication())
+        cluster.create(secret())
+        cluster.create(authentication())
         trigger = world.source.trigger("jobs", authenticationRef={"name": "login"})
         trigger["metadata"]["authMode"] = "basic"
         cluster.create(scaled_object("jobs", trigger))
@@ -96,7 +96,8 @@ async def test_one_policy_that_does_not_go_in_order_stops_nothing(monkeypatch):
         await keda.until(ref(policy), 9)
 
 
-def _secret() -> dict[str, object]:
+def secret() -> dict[str, object]:
+    """Return credentials."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -105,7 +106,8 @@ def _secret() -> dict[str, object]:
     }
 
 
-def _authentication() -> dict[str, object]:
+def authentication() -> dict[str, object]:
+    """Return an authentication of ours that names them."""
     keys = {"username": "user", "password": "password"}
     return {
         "apiVersion": "flyball.dev/v1alpha1",

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from autoscaler.demo.cluster import EmbeddedCluster
-from autoscaler.external import policies
+from autoscaler.external import deciding
 from tests.integration.external_world import ref, serving
 from tests.integration.test_external_scaler import deployment, inline, keda_object
 
@@ -37,7 +37,7 @@ async def silent_server() -> AsyncIterator[int]:
 
 async def test_a_source_that_has_not_answered_yet_is_no_zero(monkeypatch):
     """However long the first read takes, nothing is told before there is something to tell."""
-    monkeypatch.setattr(policies, "FIRST_READ_SECONDS", 0.3)
+    monkeypatch.setattr(deciding, "FIRST_READ_SECONDS", 0.3)
     async with silent_server() as port, serving(wait_seconds=2.0) as world, world.client() as keda:
         trigger = world.source.trigger("jobs")
         trigger["metadata"]["url"] = f"http://127.0.0.1:{port}/jobs"
