@@ -49,7 +49,7 @@ BINDERS: Final = 8
 """Lookups at the same time. They wait for the API server, and nothing but each other for them."""
 SWEEPS: Final = 4
 """Looks for forgotten policies within the time after which one is forgotten."""
-USELESS: Final = frozenset({Trouble.INVALID})
+USELESS: Final = frozenset({Trouble.INVALID, Trouble.MISSING})
 """Troubles that last until the caller or somebody else changes something."""
 
 log = structlog.get_logger(__name__)

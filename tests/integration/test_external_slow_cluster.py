@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import grpc
+import pytest
 from msgspec.structs import replace
 
 from autoscaler.demo.cluster import EmbeddedCluster
@@ -114,3 +115,23 @@ async def test_a_policy_forgotten_while_it_is_bound_stays_forgotten(monkeypatch)
         assert policies._binder._triggers._built == {}
         await asyncio.sleep(1.2)
         assert world.source.asked["jobs"] == 0
+
+
+@pytest.mark.parametrize("asked", [1, 5])
+async def test_policies_that_do_not_exist_keep_nobody_out(asked):
+    """A name nobody has made room for is the first to go, and may be asked for again."""
+    async with (
+        EmbeddedCluster() as cluster,
+        serving(cluster_url=cluster.url, objects=2) as world,
+        world.client() as keda,
+    ):
+        for number in range(asked):
+            code, _ = await keda.refused(ref({"scaledObject": f"default/none-{number}"}))
+            assert code is grpc.StatusCode.NOT_FOUND
+        world.source.values["jobs"] = 42
+        policy = inline(world.source.trigger("jobs"))
+        assert await keda.value(ref(policy)) == 9
+        assert await keda.value(ref(policy, name="other")) == 9
+        code, why = await keda.refused(ref(policy, name="third"))
+        assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "its limit of 2 policies" in why
