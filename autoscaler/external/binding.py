@@ -15,7 +15,7 @@ from autoscaler.controller.triggers import TriggerBinder
 from autoscaler.errors import ConfigError
 from autoscaler.external.asks import Ask, InlinePolicy, Intent
 from autoscaler.external.cluster import Cluster
-from autoscaler.external.places import NoCluster, StrangersPlaces
+from autoscaler.external.places import OUT_OF_SIGHT, NoCluster, StrangersPlaces
 from autoscaler.kube.codec import CustomObject, ObjectMeta
 
 NO_CLUSTER: Final = (
@@ -154,7 +154,7 @@ class PolicyBinder:
 
 def is_alone(binding: Binding) -> bool:
     """Whether a binding was built without knowing what is scaled."""
-    return binding.obj.spec.scale_target_ref.name == STAND_IN_TARGET
+    return binding.target.resource == OUT_OF_SIGHT
 
 
 def _uid_of_named(namespace: str, name: str) -> str:

@@ -121,3 +121,19 @@ async def test_an_object_of_kedas_that_cannot_be_seen_leaves_the_count_unknown()
             assert why.startswith("what the target has is not known")
     (warning,) = [one for one in logs if one["event"] == "keda_object_not_seen"]
     assert (warning["log_level"], warning["object"]) == ("warning", "default/web")
+
+
+async def test_a_count_that_comes_in_sight_is_taken_up():
+    """It is looked for again as long as nothing could be told; then nothing is lowered."""
+    async with (
+        EmbeddedCluster() as cluster,
+        serving(cluster_url=cluster.url) as world,
+        world.client() as keda,
+    ):
+        cluster.create(deployment(20))
+        world.source.values |= {"a": 5, "b": None}
+        web = ref(inline(world.source.trigger("a"), world.source.trigger("b")))
+        assert (await keda.refused(web))[0] is grpc.StatusCode.UNAVAILABLE
+        cluster.create(keda_object("web"))
+        await keda.until(web, 20)
+        assert await keda.is_active(web) is True
