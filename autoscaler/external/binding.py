@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,6 +17,7 @@ from autoscaler.errors import ConfigError
 from autoscaler.external.asks import Ask, InlinePolicy, Intent
 from autoscaler.external.cluster import Cluster
 from autoscaler.external.places import OUT_OF_SIGHT, NoCluster, StrangersPlaces
+from autoscaler.external.texts import PolicyTexts
 from autoscaler.kube.codec import CustomObject, ObjectMeta
 
 NO_CLUSTER: Final = (
@@ -30,6 +32,7 @@ class PolicyBinder:
 
     Args:
         triggers: Builds scalers.
+        texts: Tells what an inline policy is, by its text alone.
         cluster: Where targets and our ScaledObjects are; None = nothing can be looked up.
         settings: Of the controller.
         is_trusted: Whether callers are known by their certificates.
@@ -38,40 +41,49 @@ class PolicyBinder:
     def __init__(
         self,
         triggers: TriggerBinder,
+        texts: PolicyTexts,
         cluster: Cluster | None,
         *,
         settings: ControllerSettings,
         is_trusted: bool,
     ) -> None:
         self._triggers = triggers
+        self._texts = texts
         self._cluster = cluster
         self._settings = settings
         self._is_trusted = is_trusted
+        self._numbers = itertools.count()
         self._users: Counter[str] = Counter()
         self._inline: dict[str, InlinePolicy] = {}
-        # Scalers of our objects are kept under the objects' own uids.
+        self._alike: dict[str, str] = {}
         self._named: dict[str, str] = {}
         self._shared: OrderedDict[str, Binding] = OrderedDict()
 
     def adopt(self, ask: Ask, intent: Intent) -> str:
         """Return what things built for an ask are kept under, until :meth:`let_go`."""
-        if isinstance(intent, InlinePolicy):
-            # By content and namespace: of equal policies each scaler is built once.
-            uid = f"policy/{ask.namespace}/{intent.digest}"
-            self._inline[uid] = intent
-        else:
-            uid = _uid_of_named(intent.namespace, intent.name)
-        self._users[uid] += 1
+        number = next(self._numbers)
+        if not isinstance(intent, InlinePolicy):
+            uid = f"object/{intent.namespace}/{intent.name}/{number}"
+            self._users[uid] += 1
+            return uid
+        alike = f"policy/{ask.namespace}/{intent.digest}"
+        uid = f"{alike}/{number}"
+        self._alike[uid] = alike
+        for one in (uid, alike):
+            self._users[one] += 1
+            self._inline[one] = intent
         return uid
 
     def let_go(self, uid: str) -> None:
         """Drop what was built for an ask, unless others have asked the same."""
-        self._users[uid] -= 1
-        if self._users[uid] <= 0:
-            del self._users[uid]
-            self._inline.pop(uid, None)
-            self._shared.pop(uid, None)
-            self._triggers.forget(self._named.pop(uid, uid))
+        for one in {uid, self._alike.get(uid, uid)}:
+            self._users[one] -= 1
+            if self._users[one] <= 0:
+                del self._users[one]
+                self._inline.pop(one, None)
+                self._alike.pop(one, None)
+                self._shared.pop(one, None)
+                self._triggers.forget(self._named.pop(one, one))
 
     def drop(self, uid: str, object_uid: str) -> None:
         """Drop what was built for an ask after it was let go, unless others have asked the same.
@@ -93,12 +105,14 @@ class PolicyBinder:
             KubeError: The API server could not be asked.
         """
         if isinstance(intent, InlinePolicy):
-            return _item(ask, intent, uid)
+            alike = self._alike[uid]
+            # Of equal policies each scaler is built once, if it is the same for all who ask.
+            is_shared = not await self._texts.is_for_one_object(intent)
+            return _item(ask, intent, alike if is_shared else uid)
         if self._cluster is None:
             raise ConfigError(NO_CLUSTER)
         item = await self._cluster.named(intent.namespace, intent.name)
-        self._note(uid, item.metadata.uid)
-        return item
+        return self._as_asked(item, uid)
 
     async def bind(self, item: CustomObject) -> Binding:
         """Build the binding of an object.
@@ -127,26 +141,35 @@ class PolicyBinder:
         """Do nothing: asks are let go one by one."""
 
     async def _bind_alone(self, item: CustomObject, intent: InlinePolicy) -> Binding:
-        """Build a binding that depends on nothing but the policy's content, or return its twin."""
+        """Build a binding without a target, or return its twin if it can have one."""
         uid, key = item.metadata.uid, item.metadata.key
         found = self._shared.get(uid)
         if found is None:
             places = StrangersPlaces(NoCluster(), intent.environment, is_trusted=self._is_trusted)
             written = _with_target(item, {"name": STAND_IN_TARGET}, None)
-            found = self._shared[uid] = await self._binder(places).bind(written)
+            found = await self._binder(places).bind(written)
+            if uid in self._alike:
+                return found
+            self._shared[uid] = found
             while len(self._shared) > SHARED_MAX:
                 self._shared.popitem(last=False)
         if found.policy.key == key:
             return found
         return replace(found, policy=replace(found.policy, key=key))
 
-    def _note(self, uid: str, object_uid: str) -> None:
-        """Keep in mind which object a name stands for; what was built for another one goes."""
-        known = self._named.get(uid, object_uid)
-        if known != object_uid:
-            self._triggers.forget(known)
+    def _as_asked(self, item: CustomObject, uid: str) -> CustomObject:
+        """Return an object of ours with scalers of its own for each ask that names it.
+
+        A scaler that learns does so for one registration of its metrics.
+        """
+        kept_under = f"{uid}/{item.metadata.uid}"
+        before = self._named.get(uid, kept_under)
+        if before != kept_under:
+            self._triggers.forget(before)
         if uid in self._users:
-            self._named[uid] = object_uid
+            self._named[uid] = kept_under
+        meta = replace(item.metadata, uid=kept_under)
+        return CustomObject(metadata=meta, raw=item.raw)
 
     def _binder(self, places: Places) -> Binder:
         return Binder(triggers=self._triggers, places=places, settings=self._settings)
@@ -155,10 +178,6 @@ class PolicyBinder:
 def is_alone(binding: Binding) -> bool:
     """Whether a binding was built without knowing what is scaled."""
     return binding.target.resource == OUT_OF_SIGHT
-
-
-def _uid_of_named(namespace: str, name: str) -> str:
-    return f"object/{namespace}/{name}"
 
 
 def _item(ask: Ask, intent: InlinePolicy, uid: str) -> CustomObject:

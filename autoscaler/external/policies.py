@@ -33,6 +33,7 @@ from autoscaler.external.cluster import Cluster, offline_triggers
 from autoscaler.external.deciding import Decider
 from autoscaler.external.register import Register
 from autoscaler.external.served import Served, Trouble, Verdict
+from autoscaler.external.texts import PolicyTexts
 from autoscaler.kube.cluster_reader import KubeClusterReader
 from autoscaler.kube.codec import CustomObject, ObjectMeta
 from autoscaler.kube.transport import KubeClient
@@ -134,6 +135,7 @@ class Policies:
         cluster = self._cluster
         self._binder = PolicyBinder(
             cluster.triggers(registry) if cluster else offline_triggers(registry),
+            PolicyTexts(registry),
             cluster,
             settings=settings,
             is_trusted=is_trusted,
