@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from autoscaler.controller.binding import Binder, Binding, Places
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.controller.triggers import TriggerBinder
-from autoscaler.errors import ConfigError
+from autoscaler.errors import ConfigError, NotFound
 from autoscaler.external.asks import Ask, InlinePolicy, Intent
 from autoscaler.external.cluster import Cluster
 from autoscaler.external.places import OUT_OF_SIGHT, NoCluster, StrangersPlaces
@@ -57,6 +57,7 @@ class PolicyBinder:
         self._inline: dict[str, InlinePolicy] = {}
         self._alike: dict[str, str] = {}
         self._named: dict[str, str] = {}
+        self._is_shared: dict[str, bool] = {}
         self._shared: OrderedDict[str, Binding] = OrderedDict()
 
     def adopt(self, ask: Ask, intent: Intent) -> str:
@@ -82,6 +83,7 @@ class PolicyBinder:
                 del self._users[one]
                 self._inline.pop(one, None)
                 self._alike.pop(one, None)
+                self._is_shared.pop(one, None)
                 self._shared.pop(one, None)
                 self._triggers.forget(self._named.pop(one, one))
 
@@ -100,15 +102,24 @@ class PolicyBinder:
         """Return the object an ask is about.
 
         Raises:
+            NeverValid: Its text is wrong.
             ConfigError: There is no cluster to find it in.
             NotFound: It does not exist.
             KubeError: The API server could not be asked.
         """
         if isinstance(intent, InlinePolicy):
             alike = self._alike[uid]
+            item = _item(ask, intent, alike)
+            if alike not in self._is_shared:
+                await self._texts.check(
+                    intent, _with_target(item, {"name": STAND_IN_TARGET}, None).raw
+                )
+                is_shared = not await self._texts.is_for_one_object(intent)
+                if uid not in self._users:
+                    raise NotFound("nobody asks for this policy any more", status=404)
+                self._is_shared[alike] = is_shared
             # Of equal policies each scaler is built once, if it is the same for all who ask.
-            is_shared = not await self._texts.is_for_one_object(intent)
-            return _item(ask, intent, alike if is_shared else uid)
+            return item if self._is_shared[alike] else _item(ask, intent, uid)
         if self._cluster is None:
             raise ConfigError(NO_CLUSTER)
         item = await self._cluster.named(intent.namespace, intent.name)

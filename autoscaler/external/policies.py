@@ -33,7 +33,7 @@ from autoscaler.external.cluster import Cluster, offline_triggers
 from autoscaler.external.deciding import Decider
 from autoscaler.external.register import Register
 from autoscaler.external.served import Served, Trouble, Verdict
-from autoscaler.external.texts import PolicyTexts
+from autoscaler.external.texts import NeverValid, PolicyTexts
 from autoscaler.kube.cluster_reader import KubeClusterReader
 from autoscaler.kube.codec import CustomObject, ObjectMeta
 from autoscaler.kube.transport import KubeClient
@@ -277,8 +277,9 @@ class Policies:
             return retry
         except ConfigError as error:
             self._reject(served, Trouble.INVALID, error)
-            # A policy that came with the call is what it is.
-            return NextTurn() if not isinstance(served.intent, NamedPolicy) else retry
+            # Targets, authentications and environments come and go; a text is what it is.
+            is_final = self._cluster is None or isinstance(error, NeverValid)
+            return NextTurn() if is_final else retry
         except KubeError as error:
             if isinstance(error, Forbidden) or served.verdict is None:
                 self._reject(served, Trouble.UNAVAILABLE, error)

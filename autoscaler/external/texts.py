@@ -6,10 +6,18 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from autoscaler.api.parse import parse_object
+from autoscaler.api.problems import InvalidObject
+from autoscaler.api.scaledobject import ScaledObject
+from autoscaler.collect.trigger_check import check_triggers
 from autoscaler.errors import UnknownScalerError
 from autoscaler.external.asks import InlinePolicy
 from autoscaler.plugins import ScalerRegistry
 from autoscaler.sdk.scaler import Scaler, is_for_one_object
+
+
+class NeverValid(InvalidObject):
+    """A policy that cannot work whatever its cluster holds: its author must change it."""
 
 
 class PolicyTexts:
@@ -22,6 +30,27 @@ class PolicyTexts:
     def __init__(self, registry: ScalerRegistry) -> None:
         self._registry = registry
         self._kinds: dict[str, type[Scaler]] = {}
+
+    async def check(self, intent: InlinePolicy, raw: Mapping[str, Any]) -> None:
+        """Check a policy as far as its text allows.
+
+        Args:
+            intent: The policy.
+            raw: The same as the object it stands for.
+
+        Raises:
+            NeverValid: With every problem.
+        """
+        for trigger in _triggers(intent.raw):
+            await self._kind(trigger.get("type"))
+        try:
+            obj = parse_object(raw)
+        except InvalidObject as error:
+            raise NeverValid(error.problems, subject=error.subject) from error
+        assert isinstance(obj, ScaledObject), "no other kind is accepted in a call"
+        problems = [one for one in check_triggers(self._registry, obj) if not one.is_warning]
+        if problems:
+            raise NeverValid(problems)
 
     async def is_for_one_object(self, intent: InlinePolicy) -> bool:
         """Whether equal texts may give other metrics to other objects of KEDA's.
