@@ -38,6 +38,16 @@ NUMBERS: Final = (
 """Keys of the flat form that belong to the object, not to its trigger."""
 
 NAME_LENGTH_MAX: Final = 253
+ENTRIES_MAX: Final = 200
+"""Keys of trigger metadata; no scaler reads as many."""
+LINES_MAX: Final = 5_000
+"""Of a policy in YAML, comments included."""
+VALUES_MAX: Final = 1_000
+"""Of a policy in YAML; a trigger with a dozen parameters has about fifteen."""
+TRIGGERS_MAX: Final = 50
+"""Of a policy in YAML."""
+REPORTED_MAX: Final = 20
+"""Unknown fields an error names."""
 
 _WHOLE: Final = re.compile(r" *-?[0-9]{1,18} *")
 
@@ -97,6 +107,10 @@ def intent_of(ask: Ask) -> Intent:
         raise ConfigError("scaledObjectRef: name and namespace must be given")
     if max(len(ask.namespace), len(ask.name)) > NAME_LENGTH_MAX:
         raise ConfigError(f"scaledObjectRef: a name is longer than {NAME_LENGTH_MAX} characters")
+    if len(ask.entries) > ENTRIES_MAX:
+        raise ConfigError(
+            f"trigger metadata has {len(ask.entries)} keys, at most {ENTRIES_MAX} are accepted"
+        )
     if len(forms) != 1:
         given = f"gives {' and '.join(forms)}" if forms else "gives none of them"
         raise ConfigError(
@@ -123,9 +137,13 @@ def _named(metadata: Mapping[str, str], own: str) -> NamedPolicy:
 def _written(metadata: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     """Read ``policy``: the spec of a ScaledObject, or the whole object."""
     _refuse_others(metadata, POLICY)
-    documents = read_documents(metadata[POLICY])
+    text = metadata[POLICY]
+    if text.count("\n") > LINES_MAX:
+        raise ConfigError(f"policy: has more than {LINES_MAX} lines")
+    documents = read_documents(text, documents_max=1, values_max=VALUES_MAX)
     if len(documents) != 1:
-        raise ConfigError(f"policy: must be one YAML document, has {len(documents)}")
+        given = "more" if documents else "none"
+        raise ConfigError(f"policy: must be one YAML document, there is {given}")
     document = documents[0]
     problems = [
         Problem(problem.field, f"line {document.line_of(problem.field)}: {problem.message}")
@@ -144,7 +162,14 @@ def _written(metadata: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str
         raise ConfigError(
             "policy: spec.scaleTargetRef: leave it out; the target is that of KEDA's ScaledObject"
         )
-    unknown = [problem for problem in find_unknown_fields(raw) if "metadata." not in problem.field]
+    triggers = spec.get("triggers")
+    if isinstance(triggers, list) and len(triggers) > TRIGGERS_MAX:
+        raise ConfigError(
+            f"policy: spec.triggers: has {len(triggers)}, at most {TRIGGERS_MAX} are accepted in "
+            "trigger metadata; use scaledObject (namespace/name) for more"
+        )
+    found = find_unknown_fields(raw, limit=REPORTED_MAX)
+    unknown = [problem for problem in found if "metadata." not in problem.field]
     if unknown:
         # Nobody else would tell: this object never meets an API server.
         raise InvalidObject(unknown, subject="policy")

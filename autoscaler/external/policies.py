@@ -27,10 +27,11 @@ from autoscaler.controller.triggers import uses_authentication
 from autoscaler.controller.workers import Workers
 from autoscaler.core.resume import after_edit
 from autoscaler.errors import AutoscalerError, ConfigError, Forbidden, KubeError, NotFound
-from autoscaler.external.asks import Ask, NamedPolicy, intent_of
+from autoscaler.external.asks import Ask, NamedPolicy
 from autoscaler.external.binding import PolicyBinder, is_alone
 from autoscaler.external.cluster import Cluster, offline_triggers
 from autoscaler.external.deciding import Decider
+from autoscaler.external.refusals import Refusals
 from autoscaler.external.register import Register
 from autoscaler.external.served import Served, Trouble, Verdict
 from autoscaler.external.texts import NeverValid, PolicyTexts
@@ -101,6 +102,7 @@ class Policies:
         self._clock = clock
         self._metrics = metrics
         self._register = Register()
+        self._refusals = Refusals()
         self._number = 0
         self._queue: WorkQueue[str] = WorkQueue()
         self._asked = 0
@@ -200,7 +202,7 @@ class Policies:
                 f"trigger metadata has {ask.size} bytes, at most {self._metadata_bytes_max} are "
                 "accepted"
             )
-        intent = intent_of(ask)
+        intent = self._refusals.intent_of(ask)
         before = self._register.newest(ask.namespace, ask.name)
         if len(self._register) >= self._objects_max and not self._make_room():
             raise TooMany(f"this server already serves its limit of {self._objects_max} policies")
