@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from msgspec.structs import replace
+from typing_extensions import override
 
 from autoscaler.controller.binding import Binder, Binding, Places
 from autoscaler.controller.settings import ControllerSettings
@@ -25,6 +26,25 @@ NO_CLUSTER: Final = (
 )
 SHARED_MAX: Final = 1_000
 STAND_IN_TARGET: Final = "target-of-keda"
+
+
+class LookedUp(Binding, frozen=True, kw_only=True):
+    """Of an inline policy that KEDA's object gave a target to, which its author may change.
+
+    Nobody watches those objects, so they are looked at as often as references are.
+    """
+
+    @property
+    @override
+    def has_references(self) -> bool:
+        """Return that something outside the policy went into it."""
+        return True
+
+    @property
+    @override
+    def found(self) -> object:
+        """What was looked up; the same target may be made anew with another selector."""
+        return super().found, self.pod_selector
 
 
 class PolicyBinder:
@@ -137,19 +157,21 @@ class PolicyBinder:
             assert self._cluster is not None, "objects without a cluster are inline"
             places = self._cluster.places
             return await self._binder(places).bind(item)
-        meta = item.metadata
         if self._cluster is None:
             return await self._bind_alone(item, intent)
-        known = await self._cluster.keda_object(meta.namespace, meta.name)
-        if known is None:
-            return await self._bind_alone(item, intent)
-        wrapped = StrangersPlaces(
-            self._cluster.places, intent.environment, is_trusted=self._is_trusted
-        )
-        return await self._binder(wrapped).bind(_with_target(item, known.target, known.created))
+        return _looked_up(await self._bind_in(self._cluster, item, intent))
 
     def forget(self, uid: str) -> None:
         """Do nothing: asks are let go one by one."""
+
+    async def _bind_in(self, cluster: Cluster, item: CustomObject, intent: InlinePolicy) -> Binding:
+        """Build a binding on the target of KEDA's object, if that can be seen."""
+        meta = item.metadata
+        known = await cluster.keda_object(meta.namespace, meta.name)
+        if known is None:
+            return await self._bind_alone(item, intent)
+        places = StrangersPlaces(cluster.places, intent.environment, is_trusted=self._is_trusted)
+        return await self._binder(places).bind(_with_target(item, known.target, known.created))
 
     async def _bind_alone(self, item: CustomObject, intent: InlinePolicy) -> Binding:
         """Build a binding without a target, or return its twin if it can have one."""
@@ -189,6 +211,10 @@ class PolicyBinder:
 def is_alone(binding: Binding) -> bool:
     """Whether a binding was built without knowing what is scaled."""
     return binding.target.resource == OUT_OF_SIGHT
+
+
+def _looked_up(binding: Binding) -> LookedUp:
+    return LookedUp(**{field: getattr(binding, field) for field in binding.__struct_fields__})
 
 
 def _item(ask: Ask, intent: InlinePolicy, uid: str) -> CustomObject:

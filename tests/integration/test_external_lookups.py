@@ -122,3 +122,69 @@ async def test_a_text_that_is_wrong_is_not_looked_at_again(monkeypatch: pytest.M
             await refused_for(keda, metadata, expected)
         await asyncio.sleep(3 * SETTINGS.retry_seconds)
         assert (turns.call_count, lookups.call_count) == (len(nonsense), 0)
+
+
+async def test_a_changed_target_of_kedas_object_is_followed():
+    """Pods, environment and messages are those of the new one; answers go on meanwhile."""
+    async with (
+        EmbeddedCluster() as cluster,
+        serving(cluster_url=cluster.url) as world,
+        world.client() as keda,
+    ):
+        cluster.create(keda_object("web"))
+        cluster.create(deployment(3))
+        cluster.create(other_deployment())
+        world.source.values["jobs"] = 42
+        web = ref(inline(world.source.trigger("jobs")))
+        await keda.until(web, 9)
+        assert target_of(world) == ('Deployment "default/web"', "app=web")
+        asked = world.source.asked["jobs"]
+        resource = cluster.registry.resource("keda.sh/v1alpha1", "ScaledObject")
+        cluster.registry.modify(resource, "default", "web", with_other_target)
+        await eventually(lambda: target_of(world) == ('Deployment "default/other"', "app=other"))
+        assert await keda.value(web) == 9
+        assert world.source.asked["jobs"] <= asked + 5
+
+
+async def test_an_object_of_kedas_seen_later_gives_its_target():
+    """Until then the policy does without one."""
+    async with (
+        EmbeddedCluster() as cluster,
+        serving(cluster_url=cluster.url) as world,
+        world.client() as keda,
+    ):
+        cluster.create(deployment(3))
+        world.source.values["jobs"] = 42
+        await keda.until(ref(inline(world.source.trigger("jobs"))), 9)
+        assert target_of(world)[1] == ""
+        cluster.create(keda_object("web"))
+        await eventually(lambda: target_of(world) == ('Deployment "default/web"', "app=web"))
+
+
+def target_of(world: Serving) -> tuple[str, str]:
+    """Return target and pod selector of the only policy."""
+    (served,) = world.scaler.policies.all()
+    binding = served.tracked.binding
+    assert binding is not None
+    return binding.target.text, binding.pod_selector
+
+
+def with_other_target(value: dict[str, Any]) -> dict[str, Any]:
+    """Return KEDA's object for the other target."""
+    return {**value, "spec": {**value["spec"], "scaleTargetRef": {"name": "other"}}}
+
+
+def other_deployment() -> dict[str, Any]:
+    """Return another target."""
+    labels = {"app": "other"}
+    pod = {"containers": [{"name": "main", "image": "demo"}]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "other", "namespace": "default"},
+        "spec": {
+            "replicas": 7,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
