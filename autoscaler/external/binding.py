@@ -129,17 +129,15 @@ class PolicyBinder:
         """
         if isinstance(intent, InlinePolicy):
             alike = self._alike[uid]
-            item = _item(ask, intent, alike)
             if alike not in self._is_shared:
-                await self._texts.check(
-                    intent, _with_target(item, {"name": STAND_IN_TARGET}, None).raw
-                )
+                written = _with_target(_item(ask, intent, uid), {"name": STAND_IN_TARGET}, None)
+                await self._texts.check(intent, written.raw)
                 is_shared = not await self._texts.is_for_one_object(intent)
                 if uid not in self._users:
                     raise NotFound("nobody asks for this policy any more", status=404)
                 self._is_shared[alike] = is_shared
             # Of equal policies each scaler is built once, if it is the same for all who ask.
-            return item if self._is_shared[alike] else _item(ask, intent, uid)
+            return _item(ask, intent, alike if self._is_shared[alike] else uid)
         if self._cluster is None:
             raise ConfigError(NO_CLUSTER)
         item = await self._cluster.named(intent.namespace, intent.name)

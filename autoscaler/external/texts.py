@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from autoscaler.api.parse import parse_object
-from autoscaler.api.problems import InvalidObject
+from autoscaler.api.problems import InvalidObject, Problem, did_you_mean
 from autoscaler.api.scaledobject import ScaledObject
 from autoscaler.collect.trigger_check import check_triggers
-from autoscaler.errors import UnknownScalerError
-from autoscaler.external.asks import InlinePolicy
+from autoscaler.errors import UnknownScalerError, shorten
+from autoscaler.external.asks import BESIDE_PARAMETERS, REPORTED_MAX, InlinePolicy
 from autoscaler.plugins import ScalerRegistry
+from autoscaler.sdk.config import TriggerConfig
+from autoscaler.sdk.params import METADATA
 from autoscaler.sdk.scaler import Scaler, is_for_one_object
+
+TAKEN: Final = "is for KEDA's connection to this server"
+ADVICE: Final = "write the trigger with policy (YAML) instead"
 
 
 class NeverValid(InvalidObject):
@@ -32,7 +37,9 @@ class PolicyTexts:
         self._kinds: dict[str, type[Scaler]] = {}
 
     async def check(self, intent: InlinePolicy, raw: Mapping[str, Any]) -> None:
-        """Check a policy as far as its text allows.
+        """Check a policy as far as its text allows; what nothing reads is an error here.
+
+        Nobody else would tell: this object never meets an API server.
 
         Args:
             intent: The policy.
@@ -41,14 +48,15 @@ class PolicyTexts:
         Raises:
             NeverValid: With every problem.
         """
-        for trigger in _triggers(intent.raw):
-            await self._kind(trigger.get("type"))
+        kinds = [await self._kind(trigger.get("type")) for trigger in _triggers(intent.raw)]
+        if intent.is_flat and kinds[0] is not None:
+            _check_keys(intent, kinds[0].config_type)
         try:
             obj = parse_object(raw)
         except InvalidObject as error:
             raise NeverValid(error.problems, subject=error.subject) from error
         assert isinstance(obj, ScaledObject), "no other kind is accepted in a call"
-        problems = [one for one in check_triggers(self._registry, obj) if not one.is_warning]
+        problems = check_triggers(self._registry, obj)
         if problems:
             raise NeverValid(problems)
 
@@ -80,6 +88,33 @@ class PolicyTexts:
                 return None
             self._kinds[trigger_type] = kind
         return self._kinds[trigger_type]
+
+
+def _check_keys(intent: InlinePolicy, config_type: type[TriggerConfig]) -> None:
+    """Check the keys of a policy in the flat form, which have two readers: KEDA and us.
+
+    Raises:
+        NeverValid: With every key that would not do what it says.
+    """
+    (trigger,) = intent.raw["spec"]["triggers"]
+    described = [one for one in config_type.describe() if str(METADATA) in one.sources]
+    names = {name for one in described for name in (one.name, *one.aliases)}
+    problems = [
+        Problem(key, f'{TAKEN}, so type "{trigger["type"]}" would not get it; {ADVICE}')
+        for key in intent.connection
+        if key in names
+    ]
+    if not problems:
+        unknown = [
+            key for key in trigger["metadata"] if config_type.unexpected_parameters({key: ""})
+        ]
+        known = {*BESIDE_PARAMETERS, *names}
+        problems = [
+            Problem(shorten(key, 80), f"is not known{did_you_mean(key, known)}")
+            for key in sorted(unknown)[:REPORTED_MAX]
+        ]
+    if problems:
+        raise NeverValid(problems, subject="trigger metadata")
 
 
 def _triggers(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
