@@ -22,6 +22,9 @@ DOCUMENTS_MAX: Final = 2000
 VALUES_MAX: Final = 100_000
 """Values per document, aliases counted as often as they are used."""
 
+NODES_PER_VALUE: Final = 2
+"""A value of a mapping is written with its key."""
+
 DEPTH_MAX: Final = 64
 
 _SEPARATOR: Final = re.compile(r"^---(?=\s|$)", re.MULTILINE)
@@ -63,20 +66,28 @@ class _Refused(Exception):
         self.line = line
 
 
-def read_documents(text: str) -> list[Document]:
-    """Return the documents of a manifest; empty ones are left out."""
+def read_documents(
+    text: str, *, documents_max: int = DOCUMENTS_MAX, values_max: int = VALUES_MAX
+) -> list[Document]:
+    """Return the documents of a manifest; empty ones are left out.
+
+    Args:
+        text: YAML.
+        documents_max: Documents beyond these are not read; one more tells that there are.
+        values_max: Per document, aliases counted as often as they are used.
+    """
     if len(text.encode("utf-8", "replace")) > MANIFEST_BYTES_MAX:
         what = f"the file is larger than {MANIFEST_BYTES_MAX // 1024 // 1024} MiB"
         return [Document(index=1, line=1, problems=(Problem("", what),))]
     documents: list[Document] = []
     for line, part in _split(text):
-        if len(documents) == DOCUMENTS_MAX:
-            what = f"the file has more than {DOCUMENTS_MAX} documents; the rest is not looked at"
+        if len(documents) == documents_max:
+            what = f"the file has more than {documents_max} documents; the rest is not looked at"
             documents.append(
                 Document(index=len(documents) + 1, line=line, problems=(Problem("", what),))
             )
             break
-        documents.append(_read(part, len(documents) + 1, line))
+        documents.append(_read(part, len(documents) + 1, line, values_max))
     return documents
 
 
@@ -92,11 +103,11 @@ def _split(text: str) -> Iterator[tuple[int, str]]:
         line += part.count("\n")
 
 
-def _read(text: str, index: int, line: int) -> Document:
+def _read(text: str, index: int, line: int, values_max: int) -> Document:
     """Read one document whose first line is ``line`` of the manifest."""
-    builder = _Builder(line)
+    builder = _Builder(line, values_max)
     try:
-        _bound(text)
+        _bound(text, values_max)
         node = yaml.compose(text, Loader=yaml.CSafeLoader)
         value = builder.build(node, Path(), 0) if node is not None else None
     except (yaml.YAMLError, _Refused) as error:
@@ -117,10 +128,13 @@ def _read(text: str, index: int, line: int) -> Document:
     )
 
 
-def _bound(text: str) -> None:
-    """Refuse what is nested too deep, before anything recurses over it."""
-    depth = 0
+def _bound(text: str, values_max: int) -> None:
+    """Refuse what is too long or nested too deep, before anything recurses over it."""
+    depth = nodes = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        nodes += isinstance(event, yaml.NodeEvent)
+        if nodes > NODES_PER_VALUE * values_max:
+            raise _Refused(f"more than {values_max} values")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEPTH_MAX:
@@ -132,8 +146,9 @@ def _bound(text: str) -> None:
 class _Builder:
     """Turns YAML nodes into plain values, noting lines and duplicate keys."""
 
-    def __init__(self, first_line: int) -> None:
+    def __init__(self, first_line: int, values_max: int) -> None:
         self.first_line = first_line
+        self.values_max = values_max
         self.lines: dict[str, int] = {}
         self.problems: list[Problem] = []
         self._constructor = SafeConstructor()
@@ -142,9 +157,9 @@ class _Builder:
     def build(self, node: yaml.Node, path: Path, depth: int) -> Any:
         """Return the value of a node at a path."""
         self._values += 1
-        if self._values > VALUES_MAX or depth > DEPTH_MAX:
-            what = f"more than {VALUES_MAX} values or {DEPTH_MAX} levels once aliases are followed"
-            raise _Refused(what, self._line(node))
+        if self._values > self.values_max or depth > DEPTH_MAX:
+            limits = f"{self.values_max} values or {DEPTH_MAX} levels"
+            raise _Refused(f"more than {limits} once aliases are followed", self._line(node))
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, depth)
         if isinstance(node, yaml.SequenceNode):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from itertools import islice
 from typing import Any, Final, TypeAlias, assert_never
 
 import msgspec
@@ -123,13 +124,18 @@ def known_kind(raw: Mapping[str, Any]) -> str | None:
     return kind if isinstance(kind, str) and kind in KINDS else None
 
 
-def find_unknown_fields(raw: Mapping[str, Any]) -> list[Problem]:
-    """Return the fields of a known kind that nobody reads; status is not looked at."""
+def find_unknown_fields(raw: Mapping[str, Any], *, limit: int | None = None) -> list[Problem]:
+    """Return the fields of a known kind that nobody reads; status is not looked at.
+
+    Args:
+        raw: With ``kind``.
+        limit: Fields at most; None = all.
+    """
     body = {key: value for key, value in raw.items() if key != "status"}
     metadata = body.get("metadata")
     if isinstance(metadata, Mapping):
         body["metadata"] = {k: v for k, v in metadata.items() if k not in OTHER_FIELDS}
-    return list(unknown_fields(KINDS[str(raw["kind"])], body, Path()))
+    return list(islice(unknown_fields(KINDS[str(raw["kind"])], body, Path()), limit))
 
 
 def describe(raw: Mapping[str, Any]) -> str:

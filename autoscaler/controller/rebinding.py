@@ -99,7 +99,7 @@ class Rebinder(Generic[B]):
         wanted = fingerprint(tracked.item)
         binding = tracked.binding
         is_current = binding is not None and wanted == tracked.fingerprint
-        if binding is not None and is_current and not self._is_due(key, tracked, binding):
+        if binding is not None and is_current and not self.is_due(key, tracked, binding):
             return binding
         learned = [one for one in _learning(binding) if one.has_learned()]
         for scaler in learned:
@@ -137,7 +137,7 @@ class Rebinder(Generic[B]):
         age = self._clock.monotonic() - tracked.bound_at
         return max(0.0, self._settings.refresh_seconds - age)
 
-    def _is_due(self, key: str, tracked: TrackedItem[B], binding: B) -> bool:
+    def is_due(self, key: str, tracked: TrackedItem[B], binding: B) -> bool:
         """Whether what the object refers to has to be looked up again."""
         if tracked.is_stale or any(one.has_learned() for one in _learning(binding)):
             return True

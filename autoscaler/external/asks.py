@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -24,8 +24,11 @@ POLICY: Final = "policy"
 TYPE: Final = "type"
 FORMS: Final = (SCALED_OBJECT, POLICY, TYPE)
 
-OF_THE_CONNECTION: Final = frozenset({"scalerAddress", "enableTLS"})
-"""Keys KEDA itself reads of the metadata of an ``external`` trigger."""
+OF_THE_CONNECTION: Final = frozenset({"scalerAddress", "enableTLS", "unsafeSsl"})
+"""Keys KEDA itself reads of the metadata of an ``external`` trigger, which it sends on as written.
+
+It adds none of its own (``parseExternalScalerMetadata`` in its ``external_scaler.go``, 2.19).
+"""
 
 NUMBERS: Final = (
     "minReplicaCount",
@@ -37,7 +40,22 @@ NUMBERS: Final = (
 )
 """Keys of the flat form that belong to the object, not to its trigger."""
 
+METRIC_TYPE: Final = "metricType"
+AUTHENTICATION_REF: Final = "authenticationRef"
+BESIDE_PARAMETERS: Final = (*NUMBERS, METRIC_TYPE, AUTHENTICATION_REF, TYPE)
+"""Keys of the flat form that are no parameters of its trigger."""
+
 NAME_LENGTH_MAX: Final = 253
+ENTRIES_MAX: Final = 200
+"""Keys of trigger metadata; no scaler reads as many."""
+LINES_MAX: Final = 5_000
+"""Of a policy in YAML, comments included."""
+VALUES_MAX: Final = 1_000
+"""Of a policy in YAML; a trigger with a dozen parameters has about fifteen."""
+TRIGGERS_MAX: Final = 50
+"""Of a policy in YAML."""
+REPORTED_MAX: Final = 20
+"""Unknown fields an error names."""
 
 _WHOLE: Final = re.compile(r" *-?[0-9]{1,18} *")
 
@@ -70,11 +88,15 @@ class InlinePolicy(msgspec.Struct, frozen=True, kw_only=True):
         environment: Values KEDA has looked up for ``FromEnv`` keys, by the name the raw policy
             refers to them with.
         digest: The same for the same content.
+        is_flat: It was written as the keys of a single trigger.
+        connection: Keys beside a flat one that set something about KEDA's connection to us.
     """
 
     raw: Mapping[str, Any]
     environment: Mapping[str, str]
     digest: str
+    is_flat: bool = False
+    connection: tuple[str, ...] = ()
 
 
 Intent: TypeAlias = NamedPolicy | InlinePolicy
@@ -97,6 +119,10 @@ def intent_of(ask: Ask) -> Intent:
         raise ConfigError("scaledObjectRef: name and namespace must be given")
     if max(len(ask.namespace), len(ask.name)) > NAME_LENGTH_MAX:
         raise ConfigError(f"scaledObjectRef: a name is longer than {NAME_LENGTH_MAX} characters")
+    if len(ask.entries) > ENTRIES_MAX:
+        raise ConfigError(
+            f"trigger metadata has {len(ask.entries)} keys, at most {ENTRIES_MAX} are accepted"
+        )
     if len(forms) != 1:
         given = f"gives {' and '.join(forms)}" if forms else "gives none of them"
         raise ConfigError(
@@ -105,10 +131,28 @@ def intent_of(ask: Ask) -> Intent:
         )
     if forms == [SCALED_OBJECT]:
         return _named(metadata, ask.namespace)
-    raw, environment = _written(metadata) if forms == [POLICY] else _flat(metadata)
-    content = repr(sorted(metadata.items()))
-    digest = hashlib.sha256(content.encode("utf-8", "backslashreplace")).hexdigest()
-    return InlinePolicy(raw=raw, environment=environment, digest=digest)
+    if forms == [POLICY]:
+        return InlinePolicy(raw=_written(metadata), environment={}, digest=_digest(metadata))
+    raw, environment = _flat(metadata)
+    connection = tuple(
+        sorted(key for key, value in ask.entries if key in OF_THE_CONNECTION and _is_set(value))
+    )
+    return InlinePolicy(
+        raw=raw,
+        environment=environment,
+        digest=_digest(metadata, connection),
+        is_flat=True,
+        connection=connection,
+    )
+
+
+def _digest(metadata: Mapping[str, str], connection: Sequence[str] = ()) -> str:
+    content = repr((sorted(metadata.items()), connection))
+    return hashlib.sha256(content.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _is_set(value: str) -> bool:
+    return value.strip().lower() not in {"", "false"}
 
 
 def _named(metadata: Mapping[str, str], own: str) -> NamedPolicy:
@@ -120,12 +164,16 @@ def _named(metadata: Mapping[str, str], own: str) -> NamedPolicy:
     return NamedPolicy(namespace or own, name)
 
 
-def _written(metadata: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+def _written(metadata: Mapping[str, str]) -> dict[str, Any]:
     """Read ``policy``: the spec of a ScaledObject, or the whole object."""
     _refuse_others(metadata, POLICY)
-    documents = read_documents(metadata[POLICY])
+    text = metadata[POLICY]
+    if text.count("\n") > LINES_MAX:
+        raise ConfigError(f"policy: has more than {LINES_MAX} lines")
+    documents = read_documents(text, documents_max=1, values_max=VALUES_MAX)
     if len(documents) != 1:
-        raise ConfigError(f"policy: must be one YAML document, has {len(documents)}")
+        given = "more" if documents else "none"
+        raise ConfigError(f"policy: must be one YAML document, there is {given}")
     document = documents[0]
     problems = [
         Problem(problem.field, f"line {document.line_of(problem.field)}: {problem.message}")
@@ -144,11 +192,18 @@ def _written(metadata: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str
         raise ConfigError(
             "policy: spec.scaleTargetRef: leave it out; the target is that of KEDA's ScaledObject"
         )
-    unknown = [problem for problem in find_unknown_fields(raw) if "metadata." not in problem.field]
+    triggers = spec.get("triggers")
+    if isinstance(triggers, list) and len(triggers) > TRIGGERS_MAX:
+        raise ConfigError(
+            f"policy: spec.triggers: has {len(triggers)}, at most {TRIGGERS_MAX} are accepted in "
+            "trigger metadata; use scaledObject (namespace/name) for more"
+        )
+    found = find_unknown_fields(raw, limit=REPORTED_MAX)
+    unknown = [problem for problem in found if "metadata." not in problem.field]
     if unknown:
         # Nobody else would tell: this object never meets an API server.
         raise InvalidObject(unknown, subject="policy")
-    return raw, {}
+    return raw
 
 
 def _whole(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,10 +240,10 @@ def _flat(metadata: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
             continue
         if key in NUMBERS:
             spec[key] = _number(key, value)
-        elif key == "metricType":
-            trigger["metricType"] = value
-        elif key == "authenticationRef":
-            trigger["authenticationRef"] = {"name": value}
+        elif key == METRIC_TYPE:
+            trigger[METRIC_TYPE] = value
+        elif key == AUTHENTICATION_REF:
+            trigger[AUTHENTICATION_REF] = {"name": value}
         elif key.endswith("FromEnv"):
             # KEDA sends the variable's value under the unchanged key.
             parameters[key], environment[key] = key, value
@@ -205,7 +260,7 @@ def _number(key: str, value: str) -> int:
 
 
 def _refuse_others(metadata: Mapping[str, str], form: str) -> None:
-    others = sorted(set(metadata) - {form, "unsafeSsl"})
+    others = sorted(set(metadata) - {form})
     if others:
         shown = ", ".join(shorten(key, 40) for key in others[:5])
         raise ConfigError(f"trigger metadata has {shown} beside {form}, where nothing reads it")

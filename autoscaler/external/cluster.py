@@ -9,6 +9,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 import msgspec
+import structlog
 
 from autoscaler.collect.cluster_references import ClusterReferences
 from autoscaler.collect.entries import Entries, EntryReader
@@ -36,6 +37,8 @@ from autoscaler.kube.transport import KubeClient
 from autoscaler.plugins import ScalerRegistry
 
 KEDA_SCALED_OBJECTS: Final = in_group(SCALED_OBJECTS, KEDA_GROUP)
+
+log = structlog.get_logger(__name__)
 
 
 class KedaObject(msgspec.Struct, frozen=True):
@@ -118,7 +121,7 @@ class Cluster:
         return found
 
     async def keda_object(self, namespace: str, name: str) -> KedaObject | None:
-        """Return KEDA's object of a name; None when it cannot be seen.
+        """Return KEDA's object of a name; None, with a warning, when it cannot be seen.
 
         Raises:
             KubeError: The API server could not be asked.
@@ -126,7 +129,8 @@ class Cluster:
         path = KEDA_SCALED_OBJECTS.path(namespace, name)
         try:
             raw = decode_custom(await self.client.request("GET", path)).raw
-        except (NotFound, Forbidden):
+        except (NotFound, Forbidden) as error:
+            log.warning("keda_object_not_seen", object=f"{namespace}/{name}", error=str(error))
             return None
         except msgspec.MsgspecError as error:
             raise Unreachable(f"GET {path}: not an object") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from autoscaler.api.problems import Problem
 from autoscaler.api.scaledobject import ScaledObject
@@ -12,7 +13,10 @@ from autoscaler.controller.binding import Places
 from autoscaler.controller.targets import TargetRef
 from autoscaler.core.model import MetricSpec
 from autoscaler.kube.codec import EnvVar, TemplateContainer, TemplateSpec
-from autoscaler.kube.resources import DEPLOYMENTS
+from autoscaler.kube.resources import Resource
+
+OUT_OF_SIGHT: Final = Resource(group="", version="", plural="", kind="target of ScaledObject")
+"""What stands in for the kind of a target nobody can look up; only messages show it."""
 
 
 class NoCluster:
@@ -23,12 +27,12 @@ class NoCluster:
     async def find(
         self, obj: ScaledObject, problems: list[Problem]
     ) -> tuple[TargetRef, str] | None:
-        """Return a stand-in for the target; only messages show it."""
+        """Return a stand-in for the target."""
         for index, trigger in enumerate(obj.spec.triggers):
             if trigger.authentication_ref is not None:
                 where = f"spec.triggers[{index}].authenticationRef"
                 problems.append(Problem(where, "needs access to the cluster it is in"))
-        return TargetRef(DEPLOYMENTS, obj.metadata.namespace, obj.metadata.name), ""
+        return TargetRef(OUT_OF_SIGHT, obj.metadata.namespace, obj.metadata.name), ""
 
     def environment(self, obj: ScaledObject, target: TargetRef) -> TargetEnvironment:
         """Return that nothing is known."""

@@ -1,15 +1,15 @@
-"""The asked policies: read, decided and kept for as long as somebody asks.
+"""The asked policies: bound, decided and kept for as long as somebody asks.
 
-Everything happens as in the controller (metrics are read on time, a reading or a due time causes a
-decision), but for the end: a decision is not written, it is what KEDA is told. KEDA's HPA follows
-within its own sync period, so what was told is taken for what the target has.
+Two sets of workers look after them. Binders look up what a policy depends on, which takes as long
+as the API server lets it; the others decide whenever something was read or is due, by what was
+looked up before, and never wait. A call only hands out the last verdict.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections import defaultdict
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -19,30 +19,24 @@ from msgspec.structs import replace
 from autoscaler.collect.poll import Collector
 from autoscaler.collect.source_loop import FetchReport
 from autoscaler.controller.binding import Binding
-from autoscaler.controller.journal import Entry, Outcome
-from autoscaler.controller.observe import observe, selects_others, unread_metrics
+from autoscaler.controller.observe import selects_others
 from autoscaler.controller.rebinding import Rebinder
-from autoscaler.controller.reconcile import (
-    DENIED_SECONDS,
-    FIRST_READ_SECONDS,
-    SOON_SECONDS,
-    NextTurn,
-)
-from autoscaler.controller.repeats import counted_once
+from autoscaler.controller.reconcile import NextTurn
 from autoscaler.controller.settings import ControllerSettings
-from autoscaler.controller.target_pods import TargetPods
 from autoscaler.controller.tracked import Tracked
 from autoscaler.controller.triggers import uses_authentication
 from autoscaler.controller.workers import Workers
-from autoscaler.core.decide import decide, record_rescale
 from autoscaler.errors import AutoscalerError, ConfigError, Forbidden, KubeError, NotFound
-from autoscaler.external.asks import Ask, NamedPolicy, intent_of
+from autoscaler.external.asks import Ask, NamedPolicy
 from autoscaler.external.binding import PolicyBinder, is_alone
 from autoscaler.external.cluster import Cluster, offline_triggers
-from autoscaler.external.served import Served, Trouble, Verdict, verdict_of
+from autoscaler.external.deciding import Decider
+from autoscaler.external.refusals import Refusals
+from autoscaler.external.register import Register
+from autoscaler.external.served import Served, Trouble, Verdict
+from autoscaler.external.texts import NeverValid, PolicyTexts
 from autoscaler.kube.cluster_reader import KubeClusterReader
 from autoscaler.kube.codec import CustomObject, ObjectMeta
-from autoscaler.kube.scale import ScaleView
 from autoscaler.kube.transport import KubeClient
 from autoscaler.plugins import ScalerRegistry
 from autoscaler.runtime.clock import Clock, loop_seconds
@@ -53,8 +47,14 @@ from autoscaler.sdk.scaler import SourceContext
 from autoscaler.telemetry.metrics import Metrics
 
 WORKERS: Final = 4
+BINDERS: Final = 8
+"""Lookups at the same time. They wait for the API server, and nothing but each other for them."""
+SELECTOR_SECONDS: Final = 2.0
+"""Between two looks at which pods are a target's; kinds of others may name them late."""
 SWEEPS: Final = 4
 """Looks for forgotten policies within the time after which one is forgotten."""
+USELESS: Final = frozenset({Trouble.INVALID, Trouble.MISSING})
+"""Troubles that last until the caller or somebody else changes something."""
 
 log = structlog.get_logger(__name__)
 
@@ -103,21 +103,24 @@ class Policies:
         self._settings = settings
         self._clock = clock
         self._metrics = metrics
-        self._served: dict[str, Served] = {}
-        self._by_ask: dict[Ask, Served] = {}
-        self._by_object: defaultdict[tuple[str, str], dict[str, Served]] = defaultdict(dict)
+        self._register = Register()
+        self._refusals = Refusals()
         self._number = 0
-        self._uids: dict[str, str] = {}
         self._queue: WorkQueue[str] = WorkQueue()
         self._asked = 0
-        self._workers = Workers(
-            self._queue,
-            self._turn,
-            settings=settings,
-            clock=clock,
-            metrics=metrics,
-            rng=rng,
-            pause=Pace(lambda: self._asked, lambda: self._queue.depth).turn,
+        self._unbound: WorkQueue[str] = WorkQueue()
+        pace = Pace(lambda: self._asked, lambda: self._queue.depth + self._unbound.depth)
+        self._workers, self._binders = (
+            Workers(
+                queue,
+                turn,
+                settings=settings,
+                clock=clock,
+                metrics=metrics,
+                rng=rng,
+                pause=pace.turn,
+            )
+            for queue, turn in ((self._queue, self._decide), (self._unbound, self._bind))
         )
         self._http = HttpClient(follow_redirects=follow_redirects)
         self._cluster: Cluster | None = None
@@ -136,6 +139,7 @@ class Policies:
         cluster = self._cluster
         self._binder = PolicyBinder(
             cluster.triggers(registry) if cluster else offline_triggers(registry),
+            PolicyTexts(registry),
             cluster,
             settings=settings,
             is_trusted=is_trusted,
@@ -147,12 +151,13 @@ class Policies:
             clock,
             settings,
         )
+        self._decider = Decider(self._collector, cluster, clock)
         if cluster is not None:
             cluster.objects.on_change(self._object_changed)
             cluster.on_authentication(self._authentication_changed)
 
     def __len__(self) -> int:
-        return len(self._served)
+        return len(self._register)
 
     def of(self, ask: Ask) -> Served:
         """Return the policy an ask is about, from now on served.
@@ -161,7 +166,7 @@ class Policies:
             ConfigError: The ask carries none, or one that makes no sense by itself.
             TooMany: There are too many.
         """
-        served = self._by_ask.get(ask)
+        served = self._register.asked(ask)
         if served is None:
             served = self._begin(ask)
         served.asked_at = self._clock.monotonic()
@@ -170,12 +175,11 @@ class Policies:
 
     def all(self) -> list[Served]:
         """Return every served policy."""
-        return list(self._served.values())
+        return self._register.all()
 
     def newest(self, namespace: str, name: str) -> Served | None:
         """Return the policy last asked for about an object of KEDA's, None when there is none."""
-        asked = self._by_object.get((namespace, name), {})
-        return max(asked.values(), key=lambda one: one.asked_at, default=None)
+        return self._register.newest(namespace, name)
 
     async def run(self) -> None:
         """Read and decide until cancelled."""
@@ -186,9 +190,12 @@ class Policies:
                 group.create_task(self._collector.run(), name="external-collector")
                 for number in range(WORKERS):
                     group.create_task(self._workers.run(), name=f"external-worker-{number}")
+                for number in range(BINDERS):
+                    group.create_task(self._binders.run(), name=f"external-binder-{number}")
                 await self._sweep()
         finally:
             self._queue.close()
+            self._unbound.close()
             await self._http.close()
 
     def _begin(self, ask: Ask) -> Served:
@@ -197,178 +204,159 @@ class Policies:
                 f"trigger metadata has {ask.size} bytes, at most {self._metadata_bytes_max} are "
                 "accepted"
             )
-        intent = intent_of(ask)
-        if len(self._served) >= self._objects_max and not self._make_room():
+        intent = self._refusals.intent_of(ask)
+        before = self._register.newest(ask.namespace, ask.name)
+        if len(self._register) >= self._objects_max and not self._make_room():
             raise TooMany(f"this server already serves its limit of {self._objects_max} policies")
         self._number += 1
         key = f"external/{self._number}"
         item = CustomObject(metadata=ObjectMeta(name=ask.name, namespace=ask.namespace), raw={})
         tracked = Tracked(item, self._settings.journal_length)
         served = Served(key, ask, intent, tracked)
-        self._take_over(served)
-        self._served[key] = self._by_ask[ask] = served
-        self._by_object[ask.namespace, ask.name][key] = served
-        self._uids[key] = self._binder.adopt(ask, intent)
-        self._metrics.external_policies.set(len(self._served))
-        self._queue.add(key)
+        if before is not None and before.replicas is not None:
+            # Its policy was edited: it goes on from what KEDA was told last.
+            served.replicas = before.replicas
+            tracked.memory, tracked.known_by = before.tracked.memory, before.tracked.known_by
+        served.uid = self._binder.adopt(ask, intent)
+        self._register.add(served)
+        self._metrics.external_policies.set(len(self._register))
+        self._bind_soon(served)
         log.info("policy_asked", object=f"{ask.namespace}/{ask.name}", policy=_shown(served))
         return served
 
     def _make_room(self) -> bool:
         """Forget a policy that cannot work, so that nonsense keeps nobody out; say if there was."""
-        for served in self._served.values():
-            verdict = served.verdict
-            is_useless = verdict is not None and verdict.trouble is Trouble.INVALID
-            if is_useless and not served.streams:
-                self._forget(served)
-                return True
-        return False
+        useless = self._register.idle_useless()
+        if useless is not None:
+            self._forget(useless)
+        return useless is not None
 
-    def _take_over(self, served: Served) -> None:
-        """Go on from what KEDA was last told about the same object, if its policy was edited."""
-        newest = self.newest(served.ask.namespace, served.ask.name)
-        if newest is not None:
-            served.replicas = newest.replicas
-            served.tracked.known_by = newest.tracked.known_by
-
-    async def _turn(self, key: str) -> NextTurn:
-        served = self._served.get(key)
-        if served is None:
+    async def _decide(self, key: str) -> NextTurn:
+        """Decide for a bound policy; whatever has to be looked up for it is left to others."""
+        served = self._register.get(key)
+        binding = served.tracked.binding if served is not None else None
+        if served is None or binding is None or not served.is_looked_up:
             return NextTurn()
-        retry = NextTurn(loop_seconds=self._settings.retry_seconds)
+        tracked = served.tracked
+        if not served.is_due and self._bindings.is_due(key, tracked, binding):
+            self._bind_soon(served)
+        self._look_at_selector(served, binding)
         try:
-            item = await self._binder.find(served.ask, served.intent, self._uids[key])
-            served.tracked.item = item
-            before = served.tracked.known_by
-            binding = await self._bindings.bind(key, served.tracked)
-        except NotFound as error:
-            self._reject(served, Trouble.MISSING, error)
-            return retry
-        except ConfigError as error:
-            self._reject(served, Trouble.INVALID, error)
-            # A policy that came with the call is what it is.
-            return NextTurn() if not isinstance(served.intent, NamedPolicy) else retry
-        except KubeError as error:
-            if isinstance(error, Forbidden) or served.verdict is None:
-                self._reject(served, Trouble.UNAVAILABLE, error)
-            raise
-        if before is not None and before.target != binding.target and self._can_look(binding):
-            # What KEDA was told was about another target.
-            served.replicas = None
-        try:
-            return await self._decide(served, binding)
+            turn = self._decider.decide(served, binding)
         except Forbidden as error:
             self._reject(served, Trouble.UNAVAILABLE, error)
-            return retry
+            served.is_due = True
+            self._unbound.add_after(key, self._settings.retry_seconds)
+            return NextTurn()
+        lookup = self._bindings.next_lookup_seconds(tracked)
+        if lookup is not None and not served.is_due:
+            turn.seconds = lookup if turn.seconds is None else min(turn.seconds, lookup)
+        return turn
 
-    async def _decide(self, served: Served, binding: Binding) -> NextTurn:
-        tracked = served.tracked
-        readings = self._collector.readings.of(served.key)
-        pods = self._pods(served, binding)
-        age = loop_seconds(self._clock, self._clock.monotonic() - tracked.bound_at)
-        is_early = age < FIRST_READ_SECONDS and bool(unread_metrics(binding, readings))
-        if is_early or (pods is not None and pods.is_awaited):
-            served.wake()
-            return NextTurn(loop_seconds=SOON_SECONDS)
-        if await self._selects_others(served, binding):
-            return NextTurn(loop_seconds=SOON_SECONDS)
-        now = self._clock.now()
-        if served.replicas is None:
-            served.replicas = await self._found(served, binding, now)
-        count = served.replicas
-        view = ScaleView(
-            spec_replicas=count,
-            status_replicas=count,
-            selector=binding.pod_selector,
-            resource_version="",
-        )
-        decision, memory = decide(
-            binding.policy, tracked.memory, observe(binding, view, readings, pods, now)
-        )
-        if pods is not None and pods.is_doubtful and decision.is_lowering:
-            return NextTurn(loop_seconds=SOON_SECONDS)
-        memory = counted_once(tracked, binding, readings, memory)
-        outcome = Outcome.UNCHANGED
-        if decision.is_rescale:
-            memory = record_rescale(binding.policy, memory, decision, now, succeeded=True)
-            outcome = Outcome.SERVED
-        tracked.memory, tracked.readings = memory, readings
-        seen = tuple((name, reading.value) for name, reading in readings.items())
-        tracked.journal.add(Entry(decision=decision, outcome=outcome, readings=seen))
-        self._say(served, verdict_of(binding.policy, decision, readings))
-        served.replicas = decision.desired_replicas
-        waits = (decision.requeue_after_seconds, self._bindings.next_lookup_seconds(tracked))
-        return NextTurn(
-            min((wait for wait in waits if wait is not None), default=None),
-            loop_seconds=pods.look_again_seconds if pods is not None else None,
-        )
-
-    async def _selects_others(self, served: Served, binding: Binding) -> bool:
-        """Go on with other pods if the scale of the target selects others by now; say if so."""
-        if self._cluster is None or not binding.needs_pods:
-            return False
-        try:
-            view = await self._cluster.targets.view(binding.target)
-        except KubeError:
-            # Whether it is there matters to KEDA, which scales it.
-            return False
-        if not selects_others(binding, view):
-            return False
-        served.tracked.binding = binding.selecting(view.selector)
-        served.tracked.bound_at = self._clock.monotonic()
-        self._collector.register(served.key, served.tracked.binding.readers)
-        return True
+    def _look_at_selector(self, served: Served, binding: Binding) -> None:
+        """See to it that the scale of the target is asked now and then which pods are its own."""
+        now = self._clock.monotonic()
+        age = loop_seconds(self._clock, now - served.selected_at)
+        if binding.needs_pods and self._can_look(binding) and age >= SELECTOR_SECONDS:
+            served.selected_at = now
+            self._bind_soon(served)
 
     def _can_look(self, binding: Binding) -> bool:
         """Whether the target is a real one, and not what stands in for one nobody knows."""
         return self._cluster is not None and not is_alone(binding)
 
-    async def _found(self, served: Served, binding: Binding, now: float) -> int:
-        """Return what the target has, when nobody knows what KEDA was told.
+    def _bind_soon(self, served: Served) -> None:
+        served.is_due = True
+        self._unbound.add(served.key)
+
+    async def _bind(self, key: str) -> NextTurn:
+        """Look up what a policy depends on, however long that takes."""
+        served = self._register.get(key)
+        if served is None:
+            return NextTurn()
+        try:
+            return await self._look_up(served)
+        finally:
+            if not self._register.is_served(served):
+                # It was forgotten meanwhile: what has been made since is nobody's.
+                self._stop(served)
+                self._binder.drop(served.uid, served.tracked.item.metadata.uid)
+
+    async def _look_up(self, served: Served) -> NextTurn:
+        tracked, retry = served.tracked, NextTurn(loop_seconds=self._settings.retry_seconds)
+        served.is_due = True
+        if tracked.binding is None:
+            served.is_looked_up = False
+        if served.replicas is None:
+            # KEDA's object, and with it the target, may have come in sight.
+            tracked.is_stale = True
+        try:
+            tracked.item = await self._binder.find(served.ask, served.intent, served.uid)
+            before = tracked.known_by
+            binding = await self._bindings.bind(served.key, tracked)
+            if before is not None and before.target != binding.target and self._can_look(binding):
+                # What KEDA was told was about another target.
+                served.replicas, served.is_looked_up = None, False
+            await self._select(served, binding)
+            if served.replicas is None:
+                await self._find_count(served, binding)
+        except NotFound as error:
+            self._reject(served, Trouble.MISSING, error)
+            return retry
+        except ConfigError as error:
+            self._reject(served, Trouble.INVALID, error)
+            # Targets, authentications and environments come and go; a text is what it is.
+            is_final = self._cluster is None or isinstance(error, NeverValid)
+            return NextTurn() if is_final else retry
+        except KubeError as error:
+            if isinstance(error, Forbidden) or served.verdict is None:
+                self._reject(served, Trouble.UNAVAILABLE, error)
+            raise
+        served.is_due, served.is_looked_up = False, True
+        self._register.mark(served, is_useless=False)
+        self._queue.add(served.key)
+        if served.replicas is None and self._cluster is not None:
+            return NextTurn(loop_seconds=self._settings.refresh_seconds)
+        return NextTurn()
+
+    async def _select(self, served: Served, binding: Binding) -> None:
+        """Go on with other pods if the scale of the target selects others by now."""
+        if self._cluster is None or not binding.needs_pods or not self._can_look(binding):
+            return
+        try:
+            view = await self._cluster.targets.view(binding.target)
+        except KubeError:
+            # Whether it is there matters to KEDA, which scales it.
+            return
+        if selects_others(binding, view):
+            served.tracked.binding = binding.selecting(view.selector)
+            served.tracked.bound_at = self._clock.monotonic()
+            self._collector.register(served.key, served.tracked.binding.readers)
+
+    async def _find_count(self, served: Served, binding: Binding) -> None:
+        """Take what the target has for what KEDA was told, if that can be seen.
 
         Work that was there until a moment ago is assumed for a target with replicas: a cooldown
         that was running begins again, and nothing is lowered early.
         """
-        if self._cluster is None or not self._can_look(binding):
-            return 0
-        try:
+        if self._cluster is None or is_alone(binding):
+            return
+        with contextlib.suppress(NotFound):
             view = await self._cluster.targets.view(binding.target)
-        except NotFound:
-            return 0
-        memory = served.tracked.memory
-        if view.spec_replicas > 0 and memory.last_active_at is None:
-            served.tracked.memory = replace(memory, last_active_at=now)
-        return view.spec_replicas
-
-    def _pods(self, served: Served, binding: Binding) -> TargetPods | None:
-        """Return the target's pods if they matter.
-
-        Raises:
-            Forbidden: They do, and must not be watched.
-        """
-        if self._cluster is None or not binding.needs_pods or not binding.pod_selector:
-            return None
-        namespace = binding.target.namespace
-        pods = self._cluster.watches.pods(served.key, namespace, binding.pod_selector)
-        pods.check_allowed(DENIED_SECONDS)
-        return pods
-
-    def _say(self, served: Served, verdict: Verdict) -> None:
-        before = served.verdict
-        served.publish(verdict)
-        if before != verdict:
-            log.info(
-                "policy_decided",
-                object=f"{served.ask.namespace}/{served.ask.name}",
-                replicas=None if verdict.trouble else verdict.replicas,
-                trouble=verdict.why or None,
-            )
+            if served.replicas is not None:
+                return
+            served.replicas = view.spec_replicas
+            memory = served.tracked.memory
+            if view.spec_replicas > 0 and memory.last_active_at is None:
+                served.tracked.memory = replace(memory, last_active_at=self._clock.now())
 
     def _reject(self, served: Served, trouble: Trouble, error: Exception) -> None:
         self._collector.unregister(served.key)
         served.tracked.binding = None
         served.tracked.problem = str(error)
-        self._say(served, Verdict(trouble=trouble, why=str(error)))
+        served.is_due = False
+        self._register.mark(served, is_useless=trouble in USELESS)
+        served.publish(Verdict(trouble=trouble, why=str(error)))
 
     async def _sweep(self) -> None:
         """Forget what nobody asks for any more."""
@@ -380,45 +368,53 @@ class Policies:
                     self._forget(served)
 
     def _forget(self, served: Served) -> None:
-        del self._served[served.key]
-        del self._by_ask[served.ask]
-        of_object = (served.ask.namespace, served.ask.name)
-        del self._by_object[of_object][served.key]
-        if not self._by_object[of_object]:
-            del self._by_object[of_object]
-        self._binder.let_go(self._uids.pop(served.key))
-        self._collector.unregister(served.key)
-        self._queue.forget(served.key)
-        if self._cluster is not None:
-            self._cluster.watches.release(served.key)
-        self._metrics.external_policies.set(len(self._served))
+        """Drop a policy and all that is done for it.
+
+        Never raises: one policy that does not go in order must keep no other from anything.
+        """
+        for step in (self._register.remove, self._stop, self._let_go):
+            try:
+                step(served)
+            except Exception:
+                log.exception("policy_not_released", policy=served.key, step=step.__name__)
+        self._metrics.external_policies.set(len(self._register))
         log.info("policy_forgotten", object=f"{served.ask.namespace}/{served.ask.name}")
 
+    def _stop(self, served: Served) -> None:
+        """End reads and turns of a policy."""
+        self._unbound.forget(served.key)
+        self._queue.forget(served.key)
+        self._collector.unregister(served.key)
+        if self._cluster is not None:
+            self._cluster.watches.release(served.key)
+
+    def _let_go(self, served: Served) -> None:
+        self._binder.let_go(served.uid)
+
     def _object_changed(self, key: str, old: CustomObject | None, new: CustomObject | None) -> None:
-        if old is not None and (new is None or new.metadata.uid != old.metadata.uid):
-            self._binder.end(old.metadata.uid)
+        del old, new
         namespace, _, name = key.partition("/")
-        for served in self._served.values():
+        for served in self._register.all():
             if served.intent == NamedPolicy(namespace, name):
-                self._queue.add(served.key)
+                self._bind_soon(served)
 
     def _authentication_changed(
         self, key: str, old: CustomObject | None, new: CustomObject | None
     ) -> None:
         if old is None or new is None or old.raw.get("spec") != new.raw.get("spec"):
             namespace, _, name = key.rpartition("/")
-            for served in self._served.values():
+            for served in self._register.all():
                 if _uses(served, namespace, name):
                     self._refresh(served)
 
     def _references_changed(self, users: AbstractSet[str]) -> None:
-        for served in self._served.values():
+        for served in self._register.all():
             if served.tracked.item.metadata.uid in users:
                 self._refresh(served)
 
     def _refresh(self, served: Served) -> None:
         served.tracked.is_stale = True
-        self._queue.add(served.key)
+        self._bind_soon(served)
 
     def _fetched(self, report: FetchReport) -> None:
         self._metrics.fetched(report.scaler, report.seconds, report.queries, report.error_reason)

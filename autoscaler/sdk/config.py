@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
@@ -53,6 +53,9 @@ __all__ = [
     "Seconds",
     "TriggerConfig",
 ]
+
+GUESSES_MAX: Final = 10
+"""Unknown parameters of a trigger that are compared with the known ones."""
 
 
 class TriggerConfig(BaseModel):
@@ -122,8 +125,10 @@ class TriggerConfig(BaseModel):
         """Return a sentence for each metadata key that nothing reads."""
         known = set(cls._metadata_keys())
         sentences = []
-        for key in sorted(set(metadata) - known):
-            close = difflib.get_close_matches(key, sorted(known), n=1)
+        for number, key in enumerate(sorted(set(metadata) - known)):
+            # Comparing costs far more than all else here, and whoever wrote nonsense gains nothing.
+            words = sorted(known) if number < GUESSES_MAX else ()
+            close = difflib.get_close_matches(key, words, n=1)
             guess = f'; did you mean "{close[0]}"?' if close else ""
             sentences.append(f'parameter "{shorten(key, SHOWN_VALUE_LIMIT)}" is not known{guess}')
         return tuple(sentences)

@@ -40,7 +40,8 @@ class TriggerContext(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         namespace: Of the scaling object.
-        name: Of the scaling object.
+        name: Of the scaling object. A scaler that asks by it declares ``asks_by_name = True``:
+            equal triggers of several objects may otherwise be built once.
         trigger_index: Position in ``spec.triggers``; metric names begin with ``s<index>-``.
         trigger_name: User-given name, may be empty.
         metric_type: Trigger's ``metricType`` as written, None when absent.
@@ -187,6 +188,12 @@ class PushScaler(Scaler, Protocol):
 def metric_name(index: int, specific: str) -> str:
     """Return KEDA's metric name ``s<index>-<specific>`` with ``/ . : % ( )`` turned into ``-``."""
     return f"s{index}-" + specific.translate(_NORMALISE)
+
+
+def is_for_one_object(kind: type[Scaler]) -> bool:
+    """Whether a scaler of a class must not serve equal triggers of several objects."""
+    learns = hasattr(kind, LearningScaler.has_learned.__name__)
+    return learns or bool(getattr(kind, "asks_by_name", False))
 
 
 _NORMALISE = str.maketrans(dict.fromkeys("/.:%()", "-"))

@@ -52,6 +52,7 @@ class ExternalScaler:
     config_type: ClassVar[type[TriggerConfig]] = ExternalConfig
     tier: ClassVar[str] = "gold"
     description: ClassVar[str] = "Metrics of an external scaler over gRPC"
+    asks_by_name: ClassVar[bool] = True
 
     def __init__(self, config: ExternalConfig, context: TriggerContext) -> None:
         self._endpoint = config.endpoint()

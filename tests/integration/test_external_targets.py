@@ -7,9 +7,9 @@ from typing import Any
 import grpc
 import pytest
 
+from autoscaler.controller import target_pods
 from autoscaler.demo.cluster import EmbeddedCluster
 from autoscaler.demo.objects import JsonObject
-from autoscaler.external import policies
 from tests.integration.external_world import Serving, eventually, number_source, ref, serving
 from tests.integration.test_external_scaler import inline, keda_object
 from tests.integration.test_targets import FLEET, ROLLOUT, definition
@@ -74,7 +74,7 @@ async def test_selector_nobody_understands_is_left_when_there_is_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Pods that cannot be listed hold up decisions, but not the look at who else is meant."""
-    monkeypatch.setattr(policies, "FIRST_READ_SECONDS", 1.0)
+    monkeypatch.setattr(target_pods, "GRACE_SECONDS", 1.0)
     async with (
         EmbeddedCluster() as cluster,
         number_source() as source,
