@@ -33,6 +33,7 @@ from autoscaler.sdk import (
     check_target,
     external_metric,
     fetch_each,
+    host_of_url,
     is_http_url,
     only_ok,
     reading_of,
@@ -47,7 +48,7 @@ _SERVICE_LABELS: Final = 2
 class MetricsApiConfig(TriggerConfig):
     """Parameters of a metrics-api trigger."""
 
-    url: Annotated[str, Param("url", endpoint=True, doc="Address to read.")]
+    url: Annotated[str, Param("url", endpoint="url", doc="Address to read.")]
     value_location: Annotated[
         str,
         Param(
@@ -235,5 +236,5 @@ class MetricsApiSource:
 
 def _service_of(url: str) -> tuple[str, str] | None:
     """Return name and namespace of the Service in ``http://name.namespace.svc…``."""
-    labels = (urlsplit(url).hostname or "").split(".")
+    labels = host_of_url(url).lower().split(".")
     return (labels[0], labels[1]) if len(labels) >= _SERVICE_LABELS and all(labels[:2]) else None

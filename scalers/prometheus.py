@@ -55,7 +55,7 @@ class PrometheusConfig(TriggerConfig):
     """Parameters of a prometheus trigger."""
 
     server_address: Annotated[
-        str, Param("serverAddress", endpoint=True, doc="Address of the server.")
+        str, Param("serverAddress", endpoint="url", doc="Address of the server.")
     ]
     query: Annotated[str, Param("query", doc="PromQL; must give one series or a scalar.")]
     threshold: Annotated[float, Param("threshold", doc="Target value.")]

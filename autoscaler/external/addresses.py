@@ -5,9 +5,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Sequence
 
-from yarl import URL
-
 from autoscaler.errors import ConfigError, TriggerConfigError, shorten
+from autoscaler.sdk.addresses import Destination
 from autoscaler.sdk.config import TriggerConfig
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -42,25 +41,25 @@ class AllowedHosts:
         """
         if self._is_open or config.connects_nowhere:
             return
-        endpoints = config.endpoints()
-        if not endpoints:
+        destinations = config.destinations()
+        if not destinations:
             what = (
                 f'type "{trigger_type}" does not say where it connects to, which is required here'
             )
             raise TriggerConfigError([("", f"{what} (external.allowed_hosts is set)")])
         problems = [
-            ("", f'"{shorten(endpoint, 80)}" is not among the allowed hosts of this server')
-            for endpoint in endpoints
-            if not self.allows(endpoint)
+            ("", _refusal(destination))
+            for destination in destinations
+            if not self.allows(destination.host)
         ]
         if problems:
             raise TriggerConfigError(problems)
 
-    def allows(self, endpoint: str) -> bool:
-        """Whether a URL, ``host`` or ``host:port`` is on the list."""
+    def allows(self, host: str) -> bool:
+        """Whether a name or address is on the list."""
         if self._is_open:
             return True
-        host = host_of(endpoint)
+        host = host.lower().removesuffix(".")
         if not host:
             return False
         if host in self._names or any(host.endswith(suffix) for suffix in self._suffixes):
@@ -83,21 +82,19 @@ class AllowedHosts:
             self._names.add(pattern)
 
 
-def host_of(endpoint: str) -> str:
-    """Return the host an endpoint names, in lower case; empty when there is none.
-
-    URLs are read by the library that also connects to them, so that both see the same host.
-    """
-    try:
-        url = URL(endpoint if "://" in endpoint else f"//{endpoint}")
-        return (url.host or "").lower().rstrip(".")
-    except ValueError:
-        return ""
+def _refusal(destination: Destination) -> str:
+    what = f'"{shorten(destination.written, 80)}"'
+    if destination.host:
+        return f"{what} is not among the allowed hosts of this server"
+    return (
+        f"{what} is no plain http(s) address or host:port, so it cannot be compared with the "
+        "allowed hosts of this server"
+    )
 
 
 def _is_within(host: str, networks: Iterable[Network]) -> bool:
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
     mapped = getattr(address, "ipv4_mapped", None)

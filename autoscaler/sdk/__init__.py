@@ -12,6 +12,7 @@ from autoscaler.errors import (
 )
 from autoscaler.runtime.backoff import Backoff
 from autoscaler.runtime.clock import Clock
+from autoscaler.sdk.addresses import Destination, HostPort, host_of_url, host_port
 from autoscaler.sdk.auth import Credentials, HttpAuth
 from autoscaler.sdk.config import (
     AUTH,
@@ -63,8 +64,10 @@ __all__ = [
     "CronSchedule",
     "ENV",
     "Document",
+    "Destination",
     "DocumentFormat",
     "FOREIGN_TEXT_LIMIT",
+    "HostPort",
     "HttpAuth",
     "HttpClient",
     "HttpResponse",
@@ -96,6 +99,8 @@ __all__ = [
     "check_target",
     "external_metric",
     "fetch_each",
+    "host_of_url",
+    "host_port",
     "is_http_url",
     "load_zone",
     "metric_name",

@@ -73,7 +73,7 @@ class HttpAuth(TriggerConfig):
         ),
     ] = ""
     token_url: Annotated[
-        str, Param("oauthTokenURI", order=(AUTH,), endpoint=True, doc="Token endpoint, for oauth.")
+        str, Param("oauthTokenURI", order=(AUTH,), endpoint="url", doc="Token endpoint, for oauth.")
     ] = ""
     client_id: Annotated[str, Param("clientID", order=(AUTH,), doc="For oauth.")] = ""
     client_secret: Annotated[

@@ -25,6 +25,7 @@ from pydantic.fields import FieldInfo
 
 from autoscaler.core.model import TargetType
 from autoscaler.errors import TriggerConfigError, shorten
+from autoscaler.sdk.addresses import Destination, destination
 from autoscaler.sdk.params import (
     ABSENT,
     AUTH,
@@ -159,19 +160,20 @@ class TriggerConfig(BaseModel):
                 described.append(describe(field, param))
         return described
 
-    def endpoints(self) -> tuple[str, ...]:
-        """Return where the trigger connects to, as written: URLs, ``host`` or ``host:port``.
+    def destinations(self) -> tuple[Destination, ...]:
+        """Return where the trigger connects to.
 
         Empty for a trigger that connects nowhere, and for one that does not say: those differ by
         ``connects_nowhere``.
         """
-        found: list[str] = []
+        found: list[Destination] = []
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
             if isinstance(value, TriggerConfig):
-                found += value.endpoints()
+                found += value.destinations()
             elif value and (param := param_of(field)) is not None and param.endpoint:
-                found += [value] if isinstance(value, str) else [str(one) for one in value]
+                written = [value] if isinstance(value, str) else [str(one) for one in value]
+                found += [destination(one, param.endpoint) for one in written]
         return tuple(found)
 
     @classmethod

@@ -15,11 +15,10 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
-import re
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
-from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
+from urllib.parse import quote_plus, urlsplit, urlunsplit
 
 import aiohttp
 import msgspec
@@ -33,6 +32,7 @@ from autoscaler.errors import (
     MetricUnavailable,
     shorten,
 )
+from autoscaler.sdk.addresses import legal_url
 from autoscaler.sdk.auth import ANONYMOUS, Credentials, OAuth
 from autoscaler.sdk.oauth import TokenCache
 from autoscaler.sdk.tls import TlsSettings
@@ -50,7 +50,6 @@ POOL_SIZE: Final = 256
 _TOO_MANY_REQUESTS: Final = 429
 _UNAUTHORIZED: Final = 401
 _SERVER_ERRORS: Final = 500
-_ILLEGAL_IN_URL: Final = re.compile(r"[^!-~]")
 
 
 class NoConnection(MetricUnavailable):
@@ -272,7 +271,7 @@ def is_http_url(url: str) -> bool:
 
 def _with_query(url: str, credentials: Credentials) -> URL:
     """Return the address as it goes on the wire, with the credentials' query parameters."""
-    legal = _ILLEGAL_IN_URL.sub(lambda found: quote(found.group()), url)
+    legal = legal_url(url)
     for name, value in credentials.query:
         mark = "&" if "?" in legal else "?"
         legal += f"{mark}{quote_plus(name)}={quote_plus(value.get_secret_value())}"

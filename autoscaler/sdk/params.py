@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from autoscaler.errors import shorten
 from autoscaler.sdk import conversion
+from autoscaler.sdk.addresses import AddressForm
 
 Seconds = NewType("Seconds", float)
 """A duration in seconds; written ``30s``, ``1m30s`` or as bare milliseconds."""
@@ -51,7 +52,7 @@ class Param:
         separator: Between the elements of a list or map.
         range_separator: In a list of whole numbers, ``-`` allows ``1-5``; empty = no ranges.
         url_encoded: A map written ``a=b&c=d``.
-        endpoint: The text says where to connect to: a URL, ``host`` or ``host:port``.
+        endpoint: The text says where to connect to, in this form; None = it does not.
         removed: Giving the parameter is an error; this text says what to write instead.
         deprecated: Giving the parameter works but is announced with this text.
     """
@@ -64,7 +65,7 @@ class Param:
         separator: str = ",",
         range_separator: str = "",
         url_encoded: bool = False,
-        endpoint: bool = False,
+        endpoint: AddressForm | None = None,
         removed: str = "",
         deprecated: str = "",
     ) -> None:

@@ -23,6 +23,7 @@ from autoscaler.errors import (
     MetricUnavailable,
     shorten,
 )
+from autoscaler.sdk.addresses import Destination, destination
 from autoscaler.sdk.config import AUTH, ENV, METADATA, Param, Problem, TriggerConfig
 from autoscaler.sdk.scaler import Answer, TriggerContext
 from autoscaler.sdk.tls import TlsSettings
@@ -65,11 +66,11 @@ class RedisConnection(TriggerConfig):
 
     address: Annotated[
         tuple[str, ...],
-        Param("address", "addresses", order=_ANYWHERE, endpoint=True, doc="Server as host:port."),
+        Param("address", "addresses", order=_ANYWHERE, endpoint="host", doc="Server as host:port."),
     ] = ()
     host: Annotated[
         tuple[str, ...],
-        Param("host", "hosts", order=_ANYWHERE, endpoint=True, doc="Host, together with port."),
+        Param("host", "hosts", order=_ANYWHERE, doc="Host, together with port."),
     ] = ()
     port: Annotated[
         tuple[str, ...],
@@ -114,7 +115,12 @@ class RedisConnection(TriggerConfig):
     def addresses(self) -> tuple[str, ...]:
         """Return every given server as ``host:port``."""
         pairs = zip(self.host, self.port, strict=False) if len(self.host) == len(self.port) else ()
-        return (*self.address, *(f"{host}:{port}" for host, port in pairs))
+        return (*self.address, *(_joined(host, port) for host, port in pairs))
+
+    @override
+    def destinations(self) -> tuple[Destination, ...]:
+        """Return every server; a host alone says nothing, as the port goes on where it ends."""
+        return tuple(destination(one, "host") for one in self.addresses)
 
     def endpoint(self) -> RedisEndpoint:
         """Return what identifies the connection."""
@@ -133,6 +139,10 @@ class RedisConnection(TriggerConfig):
             password=self.password,
             tls=tls if encrypted else None,
         )
+
+
+def _joined(host: str, port: str) -> str:
+    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
 
 
 class RedisEndpoint(msgspec.Struct, frozen=True, kw_only=True):

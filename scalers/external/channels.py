@@ -86,7 +86,7 @@ def open_channels() -> int:
 async def _open(endpoint: Endpoint) -> grpc.aio.Channel:
     """Return a channel; nothing is connected before its first call."""
     if endpoint.tls is None:
-        return grpc.aio.insecure_channel(endpoint.address, options=OPTIONS)
+        return grpc.aio.insecure_channel(endpoint.target, options=OPTIONS)
     tls = endpoint.tls
     # Names a bad certificate or key, which gRPC would only report as a failed connection.
     context = await asyncio.to_thread(tls.context)
@@ -100,7 +100,7 @@ async def _open(endpoint: Endpoint) -> grpc.aio.Channel:
         private_key=tls.key.get_secret_value().encode() if tls.key else None,
         certificate_chain=tls.certificate.encode() or None,
     )
-    return grpc.aio.secure_channel(endpoint.address, credentials, options=options)
+    return grpc.aio.secure_channel(endpoint.target, credentials, options=options)
 
 
 async def _shown_certificate(endpoint: Endpoint, context: ssl.SSLContext) -> x509.Certificate:
@@ -109,11 +109,12 @@ async def _shown_certificate(endpoint: Endpoint, context: ssl.SSLContext) -> x50
     gRPC cannot leave a certificate unverified; trusting exactly the one that is shown now is the
     nearest there is. A channel whose server gets another one fails, and is retired for that.
     """
-    host, _, port = endpoint.address.rpartition(":")
+    assert endpoint.server is not None, "the configuration refuses other targets"
+    host, port = endpoint.server
     context.set_alpn_protocols(["h2"])
     try:
         async with asyncio.timeout(LOOK_SECONDS):
-            _, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=context)
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
             try:
                 shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
             finally:

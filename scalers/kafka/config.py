@@ -66,7 +66,7 @@ class KafkaLogin(TriggerConfig):
         Param(
             "oauthTokenEndpointUri",
             order=(AUTH,),
-            endpoint=True,
+            endpoint="url",
             doc="Where OAuth tokens are from.",
         ),
     ] = ""
@@ -147,7 +147,7 @@ class KafkaConfig(TriggerConfig):
         Param(
             "bootstrapServers",
             order=_ENV_FIRST,
-            endpoint=True,
+            endpoint="host",
             doc="Brokers to start from, host:port,…",
         ),
     ]

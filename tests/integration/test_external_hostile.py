@@ -141,6 +141,30 @@ async def test_the_list_holds_for_addresses_of_every_trigger_type():
         assert await keda.value(ref(inline(cron))) in {0, 3}
 
 
+async def test_a_name_server_named_in_an_address_does_not_hide_a_forbidden_one():
+    """Nothing is connected to; gRPC asks the name server before the slash about what follows."""
+    connections = []
+
+    def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        writer.close()
+
+    listening = await asyncio.start_server(connected, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    try:
+        async with serving(allowed_hosts=("10.0.0.0/8",)) as world, world.client() as keda:
+            for authority in ("10.0.0.1", "10.0.0.1:53"):
+                address = f"dns://{authority}/127.0.0.1:{port}"
+                trigger = {"type": "external", "metadata": {"scalerAddress": address}}
+                code, why = await keda.refused(ref(inline(trigger)))
+                assert code is grpc.StatusCode.INVALID_ARGUMENT
+                assert "no plain http(s) address or host:port" in why
+        assert connections == []
+    finally:
+        listening.close()
+        await listening.wait_closed()
+
+
 async def test_calls_cut_off_by_their_callers_leave_nothing_behind():
     """A thousand calls that are given up at once."""
     async with serving() as world, world.client() as keda:

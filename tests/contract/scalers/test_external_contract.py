@@ -98,7 +98,7 @@ class TestExternalScaler(ScalerContract):
     """The trigger ``external`` with everything a trigger can give it."""
 
     scaler_type = ExternalScaler
-    metadata: ClassVar[Mapping[str, str]] = {"scalerAddress": "{{SERVER}}"}
+    metadata: ClassVar[Mapping[str, str]] = {"scalerAddress": "127.0.0.1:9"}
     env: ClassVar[Mapping[str, str]] = {"TOKEN": "a-token-from-the-environment"}
     # One message is there as a whole or not at all.
     troubles: ClassVar[Mapping[Trouble, type[MetricError]]] = {
