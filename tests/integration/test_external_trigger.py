@@ -298,9 +298,10 @@ async def test_tls_and_client_certificates(tmp_path: Path):
         assert error.reason == "MetricUnavailable"
         (error,) = await read(scaler(plain.address, enableTLS="true"))
         assert error.reason == "MetricUnavailable"
-        unsafe = scaler(plain.address, enableTLS="true", unsafeSsl="true")
-        (reading,) = await read(unsafe)
-        assert reading.value == 7
+        for address in (plain.address, f"dns:///{plain.address}"):
+            unsafe = scaler(address, enableTLS="true", unsafeSsl="true")
+            (reading,) = await read(unsafe)
+            assert reading.value == 7
     async with GoExternalScaler(certificate=files, authority=ca) as mutual:
         await asyncio.to_thread(mutual.set, **jobs())
         (reading,) = await read(scaler(mutual.address, auth(client)))
