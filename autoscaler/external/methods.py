@@ -14,6 +14,7 @@ import grpc
 import structlog
 
 from autoscaler.errors import ConfigError, shorten
+from autoscaler.external.admission import Arrivals, Context, Refused, Room
 from autoscaler.external.asks import ask_of
 from autoscaler.external.policies import Policies, TooMany
 from autoscaler.external.served import METRIC_NAME, Served, Trouble, Verdict
@@ -21,7 +22,6 @@ from autoscaler.sdk import externalscaler as messages
 from autoscaler.sdk.externalscaler import SERVICE
 from autoscaler.telemetry.metrics import Metrics
 
-Context = grpc.aio.ServicerContext[Any, Any]
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
@@ -40,15 +40,6 @@ SPECS: Final = messages.GetMetricSpecResponse(
 divides the one by the other."""
 
 log = structlog.get_logger(__name__)
-
-
-class Refused(Exception):
-    """A call that ends with a status."""
-
-    def __init__(self, code: grpc.StatusCode, why: str) -> None:
-        super().__init__(why)
-        self.code = code
-        self.why = why
 
 
 class Methods:
@@ -74,15 +65,14 @@ class Methods:
         self._policies = policies
         self._metrics = metrics
         self._wait_seconds = wait_seconds
-        self._streams_max = streams_max
-        self._calls_max = calls_max
-        self._streams = 0
-        self._calls = 0
+        self.arrivals = Arrivals()
+        self.streams = Room(streams_max, "streams are open")
+        self.calls = Room(calls_max, "calls are under way")
         self._is_draining = False
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler of the whole service."""
-        unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
+        unary, stream = grpc.stream_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
         ref = messages.ScaledObjectRef.FromString
         active = messages.IsActiveResponse.SerializeToString
         specs = messages.GetMetricSpecResponse.SerializeToString
@@ -210,27 +200,23 @@ class Methods:
 
     def _unary(
         self, name: str, method: Callable[[Any, float], Awaitable[ResponseT]]
-    ) -> Callable[[Any, Context], Awaitable[ResponseT]]:
+    ) -> Callable[[AsyncIterator[Any], Context], Awaitable[ResponseT]]:
         """Return a method as the server calls it: counted, bounded, failures turned to codes."""
         ok = self._metrics.external_calls.labels(name, "OK")
         seconds = self._metrics.external_seconds.labels(name)
         clock = asyncio.get_running_loop().time
 
-        async def call(request: Any, context: Context) -> ResponseT:
+        async def call(_: AsyncIterator[Any], context: Context) -> ResponseT:
             began = clock()
-            if self._calls >= self._calls_max:
-                what = f"{self._calls_max} calls are under way already"
-                await self._end(name, context, Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, what))
-            self._calls += 1
             try:
-                # The stubs do not know that a caller may set no deadline.
-                left: float | None = context.time_remaining()
-                wait = self._wait_seconds if left is None else min(left, self._wait_seconds)
-                response = await method(request, max(wait, 0.0))
+                request = await self.arrivals.request_of(context)
+                with self.calls.place():
+                    # The stubs do not know that a caller may set no deadline.
+                    left: float | None = context.time_remaining()
+                    wait = self._wait_seconds if left is None else min(left, self._wait_seconds)
+                    response = await method(request, max(wait, 0.0))
             except Exception as error:  # noqa: BLE001 -- becomes a status
                 await self._end(name, context, error)
-            finally:
-                self._calls -= 1
             ok.inc()
             seconds.observe(clock() - began)
             return response
@@ -239,24 +225,21 @@ class Methods:
 
     def _stream(
         self, name: str, method: Callable[[Any], AsyncIterator[ResponseT]]
-    ) -> Callable[[Any, Context], AsyncIterator[ResponseT]]:
+    ) -> Callable[[AsyncIterator[Any], Context], AsyncIterator[ResponseT]]:
         """Return a stream as the server calls it."""
         ok = self._metrics.external_calls.labels(name, "OK")
 
-        async def call(request: Any, context: Context) -> AsyncIterator[ResponseT]:
-            if self._streams >= self._streams_max:
-                what = f"{self._streams_max} streams are open already"
-                await self._end(name, context, Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, what))
-            self._streams += 1
-            self._metrics.external_streams.set(self._streams)
+        async def call(_: AsyncIterator[Any], context: Context) -> AsyncIterator[ResponseT]:
             try:
-                async for response in method(request):
-                    yield response
+                request = await self.arrivals.request_of(context)
+                with self.streams.place():
+                    self._metrics.external_streams.set(self.streams.taken)
+                    async for response in method(request):
+                        yield response
             except Exception as error:  # noqa: BLE001 -- becomes a status
                 await self._end(name, context, error)
             finally:
-                self._streams -= 1
-                self._metrics.external_streams.set(self._streams)
+                self._metrics.external_streams.set(self.streams.taken)
             ok.inc()
 
         return call

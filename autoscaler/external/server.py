@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 import grpc
 import structlog
@@ -12,8 +12,10 @@ from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_health.v1.health import aio as health
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServicer_to_server
 
 from autoscaler.errors import ConfigError
+from autoscaler.external.admission import ARRIVALS, OTHER_CALLS, OTHER_STREAMS, OtherServices
 from autoscaler.external.certificates import CertificateFolder
 from autoscaler.external.methods import Methods
 from autoscaler.sdk.externalscaler import SERVICE
@@ -63,8 +65,12 @@ class ExternalScalerServer:
         """
         server = self._build()
         statuses = health.HealthServicer()
-        add_HealthServicer_to_server(statuses, server)
-        reflection.enable_server_reflection((SERVICE, HEALTH, reflection.SERVICE_NAME), server)
+        others: Any = OtherServices(self._methods.arrivals)
+        add_HealthServicer_to_server(statuses, others)
+        listed = (SERVICE, HEALTH, reflection.SERVICE_NAME)
+        add_reflection: Any = add_ServerReflectionServicer_to_server
+        add_reflection(reflection.aio.ReflectionServicer(listed), others)
+        server.add_generic_rpc_handlers((others,))
         self._bound_port = self._bind(server)
         await server.start()
         for name in ("", SERVICE):
@@ -92,7 +98,14 @@ class ExternalScalerServer:
                 ("grpc.http2.min_ping_interval_without_data_ms", PING_INTERVAL_MS),
                 ("grpc.so_reuseport", 0),
             ],
-            maximum_concurrent_rpcs=settings.concurrent_calls + settings.streams + STATUS_ROOM,
+            maximum_concurrent_rpcs=(
+                settings.concurrent_calls
+                + settings.streams
+                + ARRIVALS
+                + OTHER_CALLS
+                + OTHER_STREAMS
+                + STATUS_ROOM
+            ),
         )
         server.add_generic_rpc_handlers((self._methods.handler(),))
         return server

@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autoscaler.sdk.externalscaler import ScaledObjectRef, method_path
+from autoscaler.external import admission
+from autoscaler.external.admission import OTHER_STREAMS
+from autoscaler.sdk.externalscaler import SERVICE, ScaledObjectRef, method_path
 from tests.integration.external_world import Client, Serving, eventually, ref, serving
 from tests.integration.test_external_scaler import inline
 
@@ -187,7 +193,7 @@ async def test_calls_cut_off_by_their_callers_leave_nothing_behind():
         for call in calls[1::2]:
             assert isinstance(call.exception(), grpc.aio.AioRpcError)
         methods = world.scaler.server._methods
-        await eventually(lambda: methods._calls == 0)
+        await eventually(lambda: methods.calls.taken == 0)
         await still_serves(world, keda)
 
 
@@ -221,8 +227,113 @@ async def test_ten_thousand_streams_meet_a_limit():
         assert codes == {grpc.StatusCode.RESOURCE_EXHAUSTED}
         for stream in opened:
             stream.cancel()
-        await eventually(lambda: world.scaler.server._methods._streams == 0)
+        await eventually(lambda: world.scaler.server._methods.streams.taken == 0)
         assert world.scaler.policies.all()[0].streams == 0
+        await still_serves(world, keda)
+
+
+async def said(stream: Any) -> str:
+    """Return status and reason a stream is refused with, empty when it is open."""
+    try:
+        await stream.read()
+    except grpc.aio.AioRpcError as error:
+        return f"{error.code().name}: {error.details()}"
+    return ""
+
+
+@pytest.mark.parametrize("kind", ["health", "reflection"])
+async def test_streams_of_other_services_have_a_limit_of_their_own(kind: str):
+    """However many there are, calls and streams of KEDA's and checks of the health find room."""
+    async with serving(concurrent_calls=20, streams=20) as world, world.client() as keda:
+        web = ref(inline(world.source.trigger("jobs")))
+        world.source.values["jobs"] = 42
+        assert await keda.value(web) == 9
+
+        async def listing() -> AsyncIterator[reflection_pb2.ServerReflectionRequest]:
+            yield reflection_pb2.ServerReflectionRequest(list_services="")
+            await asyncio.Event().wait()
+
+        async with world.client() as stranger:
+            checks = health_pb2_grpc.HealthStub(stranger.channel)
+            reflected = reflection_pb2_grpc.ServerReflectionStub(stranger.channel)
+            streams = [
+                checks.Watch(health_pb2.HealthCheckRequest(service=SERVICE))
+                if kind == "health"
+                else reflected.ServerReflectionInfo(listing())
+                for _ in range(OTHER_STREAMS + 200)
+            ]
+            reasons = Counter(await asyncio.gather(*map(said, streams)))
+            assert reasons == {
+                "": OTHER_STREAMS,
+                f"RESOURCE_EXHAUSTED: {OTHER_STREAMS} streams of health and reflection are open "
+                "already": 200,
+            }
+            assert await keda.value(web) == 9
+            activity = keda.activity(web)
+            assert (await activity.read()).result is True
+            activity.cancel()
+            answer = await checks.Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=5)
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+            for stream in streams:
+                stream.cancel()
+            # Their places are given back.
+            again = checks.Watch(health_pb2.HealthCheckRequest(service=SERVICE))
+            await asyncio.sleep(0.3)
+            assert await said(again) == ""
+            again.cancel()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        method_path("GetMetrics"),
+        method_path("StreamIsActive"),
+        "/grpc.health.v1.Health/Check",
+        "/grpc.health.v1.Health/Watch",
+    ],
+)
+async def test_calls_that_never_send_their_request_take_nobodys_room(
+    path: str, monkeypatch: pytest.MonkeyPatch
+):
+    """The oldest of them gives way to whoever comes next, and all end after some seconds."""
+    monkeypatch.setattr(admission, "ARRIVALS", 50)
+    monkeypatch.setattr(admission, "REQUEST_SECONDS", 1.0)
+    async with serving(concurrent_calls=20, streams=20) as world, world.client() as keda:
+        web = ref(inline(world.source.trigger("jobs")))
+        world.source.values["jobs"] = 42
+        assert await keda.value(web) == 9
+
+        async def nothing() -> AsyncIterator[bytes]:
+            await asyncio.Event().wait()
+            yield b""
+
+        async def opened(stranger: Client) -> grpc.StatusCode:
+            try:
+                await stranger.channel.stream_unary(path)(nothing())
+            except grpc.aio.AioRpcError as error:
+                return error.code()
+            raise AssertionError("answered without a request")
+
+        async with world.client() as stranger:
+            calls = [asyncio.ensure_future(opened(stranger)) for _ in range(400)]
+            await asyncio.sleep(0.2)
+            assert await keda.value(web) == 9
+            codes = await asyncio.wait_for(asyncio.gather(*calls), 10)
+            assert set(codes) == {grpc.StatusCode.DEADLINE_EXCEEDED}
+        await still_serves(world, keda)
+
+
+async def test_a_call_that_ends_without_a_request_is_refused():
+    """As a request that says nothing would be."""
+    async with serving() as world, world.client() as keda:
+
+        async def none() -> AsyncIterator[bytes]:
+            for never in ():
+                yield never
+
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await keda.channel.stream_unary(method_path("IsActive"))(none(), timeout=5)
+        assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         await still_serves(world, keda)
 
 
