@@ -47,7 +47,7 @@ class ExternalScaler:
     ) -> None:
         allowed = AllowedHosts(settings.allowed_hosts)
         folder = settings.certificate_folder
-        certificates = CertificateFolder(Path(folder)) if folder else None
+        certificates = CertificateFolder(Path(folder), clock) if folder else None
         self.policies = Policies(
             ScalerRegistry(check=allowed.check),
             client,

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from structlog.testing import capture_logs
 
 from autoscaler.errors import ConfigError
 from autoscaler.external import certificates
+from autoscaler.external.certificates import CertificateFolder
+from autoscaler.runtime.clock import ManualClock
 from tests.e2e.controlplane.certificates import Authority
 from tests.integration.external_world import (
     client_credentials,
+    eventually,
     folder_with,
     ref,
     renew,
@@ -111,8 +124,96 @@ async def test_an_unusable_folder_is_an_error_at_the_start(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"tls\.crt: No such file"):
         async with serving(certificate_folder=str(tmp_path)):
             pass
-    (tmp_path / "tls.crt").write_text("no PEM")
-    (tmp_path / "tls.key").write_text("no PEM")
-    with pytest.raises(ConfigError, match=r"tls\.crt: must hold PEM"):
-        async with serving(certificate_folder=str(tmp_path)):
+
+
+GARBAGE = "-----BEGIN {0}-----\ngarbage\n-----END {0}-----\n"
+UNUSABLE = [
+    ("tls.crt", "no PEM", "must hold certificates as PEM"),
+    ("tls.crt", GARBAGE.format("CERTIFICATE"), "must hold certificates as PEM"),
+    ("tls.key", "", "must hold a private key as PEM"),
+    ("tls.key", GARBAGE.format("PRIVATE KEY"), "must hold a private key as PEM"),
+    ("tls.key", "another's", "is not the key of the certificate in tls.crt"),
+    ("tls.key", "encrypted", "must hold a private key that is not encrypted"),
+    ("ca.crt", "", "must hold certificates as PEM"),
+    ("ca.crt", GARBAGE.format("CERTIFICATE"), "must hold certificates as PEM"),
+]
+
+
+def spoil(folder: Path, name: str, content: str) -> None:
+    """Put something unusable into a file of a certificate folder."""
+    if content in {"another's", "encrypted"}:
+        made = ec.generate_private_key(ec.SECP256R1())
+        how = BestAvailableEncryption(b"secret") if content == "encrypted" else NoEncryption()
+        content = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, how).decode()
+    (folder / name).write_text(content)
+
+
+@pytest.mark.parametrize(("name", "content", "why"), UNUSABLE)
+async def test_what_tls_cannot_be_spoken_with_is_an_error_that_names_the_file(
+    tmp_path: Path, name: str, content: str, why: str
+):
+    """At the start: nothing is said about the address, which is not the cause."""
+    _, folder = folder_with(tmp_path)
+    spoil(folder, name, content)
+    with pytest.raises(ConfigError, match=rf"{name}: {why}"):
+        async with serving(certificate_folder=str(folder)):
             pass
+
+
+@pytest.mark.parametrize(("name", "content", "why"), UNUSABLE)
+async def test_what_tls_cannot_be_spoken_with_is_not_taken_over(
+    tmp_path: Path, name: str, content: str, why: str
+):
+    """Afterwards: it is said that the certificate was not renewed, and the one before is served."""
+    authority, folder = folder_with(tmp_path)
+    with capture_logs() as logs:
+        async with serving(certificate_folder=str(folder)) as world:
+            world.source.values["jobs"] = 42
+            spoil(folder, name, content)
+            await eventually(
+                lambda: any(
+                    entry["event"] == "external_scaler_certificate_not_renewed"
+                    and f"{name}: {why}" in entry["error"]
+                    for entry in logs
+                )
+            )
+            await served_serial(world, client_credentials(authority))
+    assert "external_scaler_certificate_taken_over" not in events(logs)
+
+
+async def test_an_authority_for_clients_that_comes_later_needs_a_restart(tmp_path: Path):
+    """It is asked for from the start or never; a log that said otherwise would lie."""
+    authority, folder = folder_with(tmp_path, is_mutual=False)
+    with capture_logs() as logs:
+        async with serving(certificate_folder=str(folder)) as world:
+            world.source.values["jobs"] = 42
+            (folder / "ca.crt").write_bytes(authority.certificate.crt.read_bytes())
+            await eventually(lambda: "external_scaler_needs_restart" in events(logs))
+            assert world.scaler.server._certificates.wants_clients is False
+            await served_serial(world, plain_credentials(authority))
+            assert "external_scaler_certificate_taken_over" not in events(logs)
+            renew(authority, folder, "renewed")
+            await eventually(lambda: "external_scaler_certificate_taken_over" in events(logs))
+            (folder / "ca.crt").unlink()
+            await asyncio.sleep(0.2)
+    assert events(logs).count("external_scaler_needs_restart") == 1
+    assert next(e for e in logs if e["event"] == "external_scaler_needs_restart")["log_level"] == (
+        "error"
+    )
+
+
+async def test_an_expired_certificate_is_served_with_a_warning(tmp_path: Path):
+    """Clients will refuse it; only they can say why nothing works, so the log says it, too."""
+    _, folder = folder_with(tmp_path)
+    with capture_logs() as logs:
+        CertificateFolder(folder, ManualClock(time.time()))
+        assert logs == []
+        CertificateFolder(folder, ManualClock(time.time() + 3 * 86_400))
+    (said,) = logs
+    assert said["event"] == "external_scaler_certificate_expired"
+    assert said["file"].endswith("tls.crt")
+
+
+def events(logs: list[Any]) -> list[str]:
+    """Return the names of what was logged."""
+    return [entry["event"] for entry in logs]
