@@ -30,8 +30,9 @@ async def follow(
     backoff = Backoff(rng, base_seconds=RECONNECT_SECONDS, cap_seconds=RECONNECT_SECONDS_MAX)
     while True:
         try:
+            # What it says is no sign of health: servers state the activity as soon as they are
+            # asked, and may fail right after it.
             async for active in scaler.activity(context):
-                backoff.reset()
                 if active:
                     ask()
             # An ordered end says that the source is well; it may only have moved.
