@@ -26,7 +26,6 @@ from autoscaler.sdk import (
     TriggerConfig,
     TriggerContext,
 )
-from autoscaler.sdk.conversion import INT64_MAX
 from autoscaler.sdk.externalscaler import IsActiveResponse, method_path
 from scalers.external.channels import channel_to
 from scalers.external.config import ExternalConfig
@@ -118,14 +117,11 @@ class ExternalScaler:
         self, metric_name: str, values: Sequence[float], active: bool, at: float
     ) -> Reading:
         """Return the values as the HPA adds them up: each in thousandths, none below zero."""
-        milli = [int(value * 1000) for value in values]
-        if max(map(abs, milli)) > INT64_MAX:
-            raise MetricMalformed(f"metric {metric_name}: a value is too large for a metric value")
         return Reading(
             metric=metric_name,
             sampled_at=at,
             value=sum(values),
-            values_milli=tuple(max(0, value) for value in milli),
+            values_milli=tuple(max(0, int(value * 1000)) for value in values),
             active=active,
         )
 

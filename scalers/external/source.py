@@ -20,6 +20,7 @@ from autoscaler.sdk import (
     MetricUnavailable,
     shorten,
 )
+from autoscaler.sdk.conversion import INT64_MAX
 from autoscaler.sdk.externalscaler import (
     GetMetricSpecResponse,
     GetMetricsRequest,
@@ -214,7 +215,7 @@ async def _told(caller: _Caller) -> Told:
         request = GetMetricsRequest(scaledObjectRef=ref, metricName=spec.name)
         try:
             found = await caller.call("GetMetrics", request, GetMetricsResponse)
-            return _values(found, caller.where("GetMetrics"), spec.name)
+            return _values(found, caller.where("GetMetrics"), spec.name, caller.query)
         except MetricError as error:
             return error
 
@@ -258,7 +259,7 @@ async def _declared(caller: _Caller, ref: ScaledObjectRef) -> tuple[Declared, ..
     if len(response.metricSpecs) > SPECS_MAX:
         count = len(response.metricSpecs)
         raise MetricMalformed(f"{what} {count} metrics; at most {SPECS_MAX} are read")
-    specs = tuple(_spec(spec, what) for spec in response.metricSpecs)
+    specs = tuple(_spec(spec, what, caller.query) for spec in response.metricSpecs)
     names = [spec.name for spec in specs]
     for name in names:
         if not name:
@@ -268,27 +269,45 @@ async def _declared(caller: _Caller, ref: ScaledObjectRef) -> tuple[Declared, ..
     return specs
 
 
-def _spec(spec: MetricSpec, what: str) -> Declared:
+def _spec(spec: MetricSpec, what: str, ref: ObjectRef) -> Declared:
     """Read a spec by KEDA's rule: the float field counts if it is above zero."""
+    where = f'{what} metric "{shorten(spec.metricName, 80)}" of {ref.namespace}/{ref.name}'
     target = _number(spec.targetSizeFloat, spec.targetSize)
-    milli = int(target * 1000) if math.isfinite(target) else 0
-    if milli <= 0:
-        raise MetricMalformed(
-            f'{what} metric "{shorten(spec.metricName, 80)}" has the target '
-            f"{target:g}, must be at least 0.001"
-        )
+    if not _is_quantity(target):
+        field = _field("targetSize", spec.targetSizeFloat)
+        raise MetricMalformed(f"{where}: {field} {target:g} is too large or no number")
+    if (milli := int(target * 1000)) <= 0:
+        raise MetricMalformed(f"{where} has the target {target:g}, must be at least 0.001")
     return Declared(spec.metricName, milli)
 
 
-def _values(response: GetMetricsResponse, what: str, metric: str) -> tuple[float, ...]:
+def _values(
+    response: GetMetricsResponse, what: str, metric: str, ref: ObjectRef
+) -> tuple[float, ...]:
     """Read values by KEDA's rule; their names are not looked at."""
-    values = tuple(_number(one.metricValueFloat, one.metricValue) for one in response.metricValues)
-    where = f'{what} metric "{shorten(metric, 80)}"'
+    where = f'{what} metric "{shorten(metric, 80)}" of {ref.namespace}/{ref.name}'
+    values = []
+    for one in response.metricValues:
+        value = _number(one.metricValueFloat, one.metricValue)
+        if not _is_quantity(value):
+            field = _field("metricValue", one.metricValueFloat)
+            raise MetricMalformed(f"{where}: {field} {value:g} is too large or no number")
+        values.append(value)
     if not values:
         raise MetricMalformed(f"{where} has no value")
-    if not all(map(math.isfinite, values)):
-        raise MetricMalformed(f"{where} has a value that is no number")
-    return values
+    if not _is_quantity(sum(value for value in values if value > 0)):
+        raise MetricMalformed(f"{where}: its values are too large together")
+    return tuple(values)
+
+
+def _is_quantity(number: float) -> bool:
+    """Whether the thousandths of a number are what metric values hold: 64 bits with a sign."""
+    return math.isfinite(number * 1000) and abs(int(number * 1000)) <= INT64_MAX
+
+
+def _field(name: str, fraction: float) -> str:
+    """Return which of a number's two fields :func:`_number` reads."""
+    return f"{name}Float" if fraction > 0 or not math.isfinite(fraction) else name
 
 
 def _number(fraction: float, integer: int) -> float:

@@ -144,7 +144,7 @@ async def test_the_same_rule_holds_for_targets(server: GoExternalScaler):
         assert one.metric_specs()[0].target_milli == milli
     server.set(**{**jobs(), "specs": [{"name": "jobs"}]})
     (error,) = await read(scaler(server.address))
-    assert 'metric "jobs" has the target 0, must be at least 0.001' in str(error)
+    assert 'metric "jobs" of shop/web has the target 0, must be at least 0.001' in str(error)
 
 
 async def test_several_specs_are_several_metrics_and_several_values_are_added(
@@ -224,7 +224,7 @@ async def test_no_value_is_an_error(server: GoExternalScaler):
     """KEDA hands the HPA an empty list, which reads it as an error, too."""
     server.set(**{**jobs(), "values": {}})
     (error,) = await read(scaler(server.address))
-    assert 'metric "jobs" has no value' in str(error)
+    assert 'metric "jobs" of shop/web has no value' in str(error)
 
 
 async def test_a_hanging_call_ends_at_its_deadline(server: GoExternalScaler):
