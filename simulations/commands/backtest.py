@@ -97,7 +97,6 @@ def backtest(
     criteria = criteria_of(fail_on or [])
     raw = object_of(manifest)
     name = raw["metadata"]["name"]
-    folder = report_folder(f"backtest-{name}", output, junit)
     known = None if service is None else read_service(service)
     if known is None:
         _check_needless_of_service(criteria)
@@ -116,6 +115,7 @@ def backtest(
     def ask(query: str, *, before: float = 0.0) -> Trace:
         return _ask(access, query, from_at - before, to_at, every)
 
+    folder = report_folder(f"backtest-{name}", output, junit)
     with progress(errors, "asking the Prometheus") as tell:
         recorded = {}
         for number, item in enumerate(queries):

@@ -212,7 +212,7 @@ def test_times_that_are_none_are_named(told, tmp_path, option, text, said):
     assert said in found.stderr
     assert "Traceback" not in found.output
     assert told.queries == []
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out" / "report.html").exists()
 
 
 @pytest.mark.usefixtures("undrawn")
