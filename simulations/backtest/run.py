@@ -104,6 +104,7 @@ def backtest(
             for index, trace in recorded.items()
         },
         replicas=_first_replicas(replicas, subject, simulated.start_at),
+        starts_at_once=service is None,
     )
     paid = Paid.CREATED if service and (created or not replicas) else Paid.READY
     run = _billed(replay([policy], simulated, seed=0, progress=progress)[POLICY], paid)

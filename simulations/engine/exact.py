@@ -47,8 +47,8 @@ class TierSpec(msgspec.Struct, frozen=True, kw_only=True):
         replicas: Serving at the beginning.
         upstream: Tiers whose served requests arrive here, and how many requests here each of one
             makes; empty = the load does.
-        starts_at_once: New pods serve in the step of their decision, whatever the plant says: they
-            are the ready ones of a record, whose start-up lies behind them.
+        starts_at_once: New pods serve in the step of their decision, whatever the plant says: their
+            start-up is not known, or lies behind them, as with the ready ones of a record.
     """
 
     name: str

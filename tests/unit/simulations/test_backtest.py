@@ -255,6 +255,17 @@ def test_the_same_pods_cost_the_same_on_both_sides(is_created_recorded):
     assert policy.replica_hours == pytest.approx(alone.scores[0].replica_hours - left_out)
 
 
+def test_without_a_service_pods_serve_at_once():
+    """In the step of the decision: nothing of a start-up is in the replica hours."""
+    seen = {0: recorded(rates(60, instants()))}
+    result = backtest(scaled_object(), seen, replicas=None, load=None, service=None)
+    run = result.policy
+    assert result.paid == "ready"
+    assert len(run.changes) > 20
+    np.testing.assert_array_equal(run.serving, run.replicas)
+    assert result.scores[0].replica_hours == pytest.approx(run.replicas.sum() * STEP / 3600)
+
+
 def test_a_gap_in_the_record_of_pods_holds_the_last_ones():
     """Ready ones are among all; before the first record there were as many as it says."""
     ready = np.full(DAY_STEPS, 20.0)
