@@ -80,8 +80,8 @@ async def test_references_that_cannot_be_looked_up_again_delay_no_count(monkeypa
             await asyncio.sleep(2 * QUICK_TO_GIVE_UP.refresh_seconds)
             assert served.tracked.bound_at == bound_at
             world.source.values["jobs"] = 82
-            await keda.until(named, 17, seconds=1.5)
-        await eventually(lambda: served.tracked.bound_at > bound_at)
+            await keda.until(named, 17, seconds=3.0)
+        await eventually(lambda: served.tracked.bound_at > bound_at, seconds=15.0)
 
 
 async def test_a_policy_forgotten_while_it_is_bound_stays_forgotten(monkeypatch):
