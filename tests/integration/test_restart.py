@@ -132,6 +132,9 @@ class Stage:
                 latest.decision.at == now
                 and not latest.decision.is_rescale
                 and all(reading.sampled_at == now for reading in tracked.readings.values())
+                # A look that was under way may end only now, with what was read before.
+                and latest.readings
+                == tuple((name, one.value) for name, one in tracked.readings.items())
             )
 
         await world.until(is_done)
