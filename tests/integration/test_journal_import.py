@@ -58,5 +58,5 @@ async def test_answers_of_the_service_are_a_journal(tmp_path: Path) -> None:
     values = [value for _, value in journal.readings[metric]]
     assert values[0] == 3
     assert values[-1] == 6
-    trace = trace_of_journal(journal, metric, step_seconds=0.05)
+    trace = trace_of_journal(journal, metric, step_seconds=0.001)
     assert (trace.values[0], trace.values[-1]) == (3, 6)

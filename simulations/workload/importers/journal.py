@@ -143,8 +143,9 @@ def _readings(answers: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Sample, .
             for metric, value in entry.get("readings", {}).items():
                 found.setdefault(metric, {})[float(entry["at"])] = _number(value)
         for reading in answer["readings"]:
+            # What an edited trigger makes of the answer its forerunner had read comes later.
             samples = found.setdefault(reading["metric"], {})
-            samples[float(reading["sampledAt"])] = _number(reading["value"])
+            samples.setdefault(float(reading["sampledAt"]), _number(reading["value"]))
     return {metric: tuple(sorted(samples.items())) for metric, samples in sorted(found.items())}
 
 
