@@ -57,14 +57,23 @@ class Actor:
         self._metrics = metrics
         self._status_seconds = status_seconds
 
-    async def look(self, binding: Binding) -> ScaleView | KubeError:
+    async def look(self, binding: Binding, *, fresh: bool = False) -> ScaleView | KubeError:
         """Return what the target has, or why that cannot be told at the moment.
+
+        Args:
+            binding: Of the object.
+            fresh: Ask the API server even if the target is watched.
 
         Raises:
             TargetGone: The scale target is gone.
             Forbidden: A right to read it is missing.
         """
-        return await self._look(binding, fresh=False)
+        try:
+            return await self._targets.view(binding.target, fresh=fresh)
+        except (TargetGone, Forbidden):
+            raise
+        except KubeError as error:
+            return error
 
     async def scale(
         self,
@@ -94,7 +103,7 @@ class Actor:
         memory = tracked.memory
         for attempt in range(CONFLICTS_MAX):
             if attempt > 0:
-                view = await self._look(binding, fresh=True)
+                view = await self.look(binding, fresh=True)
             if isinstance(view, KubeError):
                 return self._without_scale(tracked, binding, readings, view)
             if tracked.original_replicas is None:
@@ -123,14 +132,6 @@ class Actor:
             binding.policy, memory, entry.decision, now, succeeded=False, error=entry.error
         )
         return entry, memory
-
-    async def _look(self, binding: Binding, *, fresh: bool) -> ScaleView | KubeError:
-        try:
-            return await self._targets.view(binding.target, fresh=fresh)
-        except (TargetGone, Forbidden):
-            raise
-        except KubeError as error:
-            return error
 
     def write_status(
         self,

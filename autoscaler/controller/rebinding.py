@@ -11,11 +11,14 @@ import structlog
 from autoscaler.collect.entries import EntryReader
 from autoscaler.collect.poll import Collector
 from autoscaler.collect.subscription import MetricReader
+from autoscaler.controller.binding import Binding
+from autoscaler.controller.observe import selects_others
 from autoscaler.controller.settings import ControllerSettings
 from autoscaler.controller.tracked import TrackedItem, fingerprint
 from autoscaler.controller.triggers import HasTriggers
 from autoscaler.errors import ConfigError, Forbidden, KubeError, MetricRejected
 from autoscaler.kube.codec import CustomObject
+from autoscaler.kube.scale import ScaleView
 from autoscaler.runtime.clock import Clock
 from autoscaler.sdk.scaler import LearningScaler
 
@@ -136,6 +139,25 @@ class Rebinder(Generic[B]):
             return None
         age = self._clock.monotonic() - tracked.bound_at
         return max(0.0, self._settings.refresh_seconds - age)
+
+    def select(
+        self: Rebinder[Binding], key: str, tracked: TrackedItem[Binding], view: ScaleView
+    ) -> bool:
+        """Go on with the pods that the scale of a target selects by now; say if those are others.
+
+        Args:
+            key: Of the object.
+            tracked: The object, bound.
+            view: Of its target, as it is now.
+        """
+        binding = tracked.binding
+        if binding is None or not selects_others(binding, view):
+            return False
+        log.info("pods_selected", object=key, before=binding.pod_selector, now=view.selector)
+        tracked.binding = binding.selecting(view.selector)
+        tracked.bound_at = self._clock.monotonic()
+        self._collector.register(key, tracked.binding.readers)
+        return True
 
     def is_due(self, key: str, tracked: TrackedItem[B], binding: B) -> bool:
         """Whether what the object refers to has to be looked up again."""

@@ -19,7 +19,7 @@ from autoscaler.controller.claims import Claims
 from autoscaler.controller.journal import Outcome
 from autoscaler.controller.lifecycle import Lifecycle
 from autoscaler.controller.objects import ScalingObjects
-from autoscaler.controller.observe import selects_others, unread_metrics
+from autoscaler.controller.observe import unread_metrics
 from autoscaler.controller.rebinding import Rebinder
 from autoscaler.controller.repeats import counted_once
 from autoscaler.controller.settings import ControllerSettings
@@ -212,8 +212,7 @@ class Reconciler:
             now = self._clock.now()
             tracked.memory = after_absence(binding.policy, tracked.memory, now)
         view = await self._actor.look(binding)
-        if isinstance(view, ScaleView) and selects_others(binding, view):
-            self._select(key, tracked, binding, view.selector)
+        if isinstance(view, ScaleView) and self._bindings.select(key, tracked, view):
             return NextTurn(loop_seconds=SOON_SECONDS)
         decided = await self._actor.scale(tracked, binding, readings, pods, view)
         if decided is None:
@@ -264,13 +263,6 @@ class Reconciler:
             return False
         age = loop_seconds(self._clock, self._clock.monotonic() - tracked.bound_at)
         return age < FIRST_READ_SECONDS and bool(unread_metrics(binding, readings))
-
-    def _select(self, key: str, tracked: Tracked, binding: Binding, selector: str) -> None:
-        """Go on with the pods that the target's scale selects by now."""
-        log.info("pods_selected", object=key, before=binding.pod_selector, now=selector)
-        tracked.binding = binding.selecting(selector)
-        tracked.bound_at = self._clock.monotonic()
-        self._collector.register(key, tracked.binding.readers)
 
     def _next_seconds(self, tracked: Tracked) -> float | None:
         entry = tracked.journal.latest

@@ -8,7 +8,6 @@ looked up before, and never wait. A call only hands out the last verdict.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Set as AbstractSet
 from typing import Final
@@ -19,7 +18,6 @@ from msgspec.structs import replace
 from autoscaler.collect.poll import Collector
 from autoscaler.collect.source_loop import FetchReport
 from autoscaler.controller.binding import Binding
-from autoscaler.controller.observe import selects_others
 from autoscaler.controller.rebinding import Rebinder
 from autoscaler.controller.reconcile import NextTurn
 from autoscaler.controller.settings import ControllerSettings
@@ -297,9 +295,7 @@ class Policies:
             if before is not None and before.target != binding.target and self._can_look(binding):
                 # What KEDA was told was about another target.
                 served.replicas, served.is_looked_up = None, False
-            await self._select(served, binding)
-            if served.replicas is None:
-                await self._find_count(served, binding)
+            await self._look_at_target(served, binding)
         except NotFound as error:
             self._reject(served, Trouble.MISSING, error)
             return retry
@@ -319,32 +315,27 @@ class Policies:
             return NextTurn(loop_seconds=self._settings.refresh_seconds)
         return NextTurn()
 
-    async def _select(self, served: Served, binding: Binding) -> None:
-        """Go on with other pods if the scale of the target selects others by now."""
-        if self._cluster is None or not binding.needs_pods or not self._can_look(binding):
-            return
-        try:
-            view = await self._cluster.targets.view(binding.target)
-        except KubeError:
-            # Whether it is there matters to KEDA, which scales it.
-            return
-        if selects_others(binding, view):
-            served.tracked.binding = binding.selecting(view.selector)
-            served.tracked.bound_at = self._clock.monotonic()
-            self._collector.register(served.key, served.tracked.binding.readers)
-
-    async def _find_count(self, served: Served, binding: Binding) -> None:
-        """Take what the target has for what KEDA was told, if that can be seen.
+    async def _look_at_target(self, served: Served, binding: Binding) -> None:
+        """Take up which pods are the target's, and what it has if nobody knows what KEDA was told.
 
         Work that was there until a moment ago is assumed for a target with replicas: a cooldown
         that was running begins again, and nothing is lowered early.
+
+        Raises:
+            KubeError: The count is needed, and the API server could not be asked.
         """
-        if self._cluster is None or is_alone(binding):
+        needs_count = served.replicas is None
+        if self._cluster is None or is_alone(binding) or not (needs_count or binding.needs_pods):
             return
-        with contextlib.suppress(NotFound):
+        try:
             view = await self._cluster.targets.view(binding.target)
-            if served.replicas is not None:
-                return
+        except KubeError as error:
+            # Whether it is there matters to KEDA, which scales it.
+            if needs_count and not isinstance(error, NotFound):
+                raise
+            return
+        self._bindings.select(served.key, served.tracked, view)
+        if served.replicas is None:
             served.replicas = view.spec_replicas
             memory = served.tracked.memory
             if view.spec_replicas > 0 and memory.last_active_at is None:
