@@ -7,7 +7,7 @@ import asyncio
 import grpc
 
 from autoscaler.demo.cluster import EmbeddedCluster
-from tests.integration.external_world import eventually, ref, serving
+from tests.integration.external_world import Serving, eventually, ref, serving
 from tests.integration.test_external_scaler import deployment, inline, scaled_object
 from tests.integration.test_references import coded
 
@@ -20,12 +20,7 @@ async def test_a_named_policy_is_forgotten_with_all_that_was_built_for_it():
         world.client() as keda,
     ):
         world.source.values["jobs"] = 42
-        cluster.create(deployment(0))
-        cluster.create(secret())
-        cluster.create(authentication())
-        trigger = world.source.trigger("jobs", authenticationRef={"name": "login"})
-        trigger["metadata"]["authMode"] = "basic"
-        cluster.create(scaled_object("jobs", trigger))
+        create_with_login(cluster, world)
         named = {"scaledObject": "default/jobs"}
         await keda.until(ref(named), 9)
         await keda.until(ref(named, name="other"), 9)
@@ -94,6 +89,16 @@ async def test_one_policy_that_does_not_go_in_order_stops_nothing(monkeypatch):
         assert policies._binder._triggers._built == {}
         await asyncio.sleep(0.2)
         await keda.until(ref(policy), 9)
+
+
+def create_with_login(cluster: EmbeddedCluster, world: Serving) -> None:
+    """Create a ScaledObject ``jobs`` whose trigger logs in, and all that it refers to."""
+    cluster.create(deployment(0))
+    cluster.create(secret())
+    cluster.create(authentication())
+    trigger = world.source.trigger("jobs", authenticationRef={"name": "login"})
+    trigger["metadata"]["authMode"] = "basic"
+    cluster.create(scaled_object("jobs", trigger))
 
 
 def secret() -> dict[str, object]:

@@ -12,12 +12,11 @@ from msgspec.structs import replace
 
 from autoscaler.demo.cluster import EmbeddedCluster
 from tests.integration.external_world import SETTINGS, Serving, eventually, ref, serving
-from tests.integration.test_external_forgotten import authentication, secret
+from tests.integration.test_external_forgotten import create_with_login
 from tests.integration.test_external_scaler import (
     deployment,
     inline,
     keda_object,
-    scaled_object,
 )
 
 QUICK_TO_GIVE_UP = replace(SETTINGS, reconcile_seconds=5.0)
@@ -65,12 +64,7 @@ async def test_references_that_cannot_be_looked_up_again_delay_no_count(monkeypa
         world.client() as keda,
     ):
         world.source.values["jobs"] = 42
-        cluster.create(deployment(0))
-        cluster.create(secret())
-        cluster.create(authentication())
-        trigger = world.source.trigger("jobs", authenticationRef={"name": "login"})
-        trigger["metadata"]["authMode"] = "basic"
-        cluster.create(scaled_object("jobs", trigger))
+        create_with_login(cluster, world)
         named = ref({"scaledObject": "default/jobs"})
         await keda.until(named, 9)
         (served,) = world.scaler.policies.all()
