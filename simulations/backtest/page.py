@@ -9,7 +9,15 @@ from autoscaler import __version__
 from simulations.backtest.result import ACTUAL, POLICY, Backtest, Gaps, Paid
 from simulations.report.charts import comparison_chart, run_chart
 from simulations.report.html import Chart, Page
-from simulations.report.tables import Table, changes_table, percent
+from simulations.report.tables import (
+    FIGURES,
+    LATE_NOTE,
+    REPLICAS_NOTE,
+    Table,
+    changes_table,
+    figures_beside,
+    percent,
+)
 from simulations.score.score import late_per_step, utc_days
 
 UNKNOWN: Final = (
@@ -56,30 +64,21 @@ def _load_remark(result: Backtest) -> str:
 def scores_table(result: Backtest, title: str) -> Table:
     """Return the figures of both sides, those of requests only where the service is known."""
     base = result.scores[0].cost
-    header = ["", "cost", "of first", "late", "worst 5 min", "mean", "peak", "changes/h"]
+    header = ["", *FIGURES]
     rows = [
-        [
-            "really" if score.name == ACTUAL else score.name,
-            f"{score.cost:,.1f}",
-            f"{score.cost / base:.3f}" if base else "-",
-            percent(score.violation_ratio),
-            percent(score.worst_ratio),
-            f"{score.mean_replicas:.2f}",
-            str(score.peak_replicas),
-            f"{score.changes_per_hour:.1f}",
-        ]
+        ["really" if score.name == ACTUAL else score.name, *figures_beside(score, base)]
         for score in result.scores
     ]
-    note = "late: share of the requests that waited longer than the SLO or gave up; "
+    note = f"{LATE_NOTE}; {REPLICAS_NOTE}"
     if not result.knows_service:
-        note = ""
+        note = REPLICAS_NOTE
         for cells in (header, *rows):
             del cells[3:5]
     return Table(
         title=title,
         header=tuple(header),
         rows=tuple(tuple(cells) for cells in rows),
-        note=note + "mean and peak are replicas",
+        note=note,
     )
 
 

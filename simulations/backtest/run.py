@@ -110,13 +110,7 @@ def backtest(
     run = _billed(replay([policy], simulated, seed=0, progress=progress)[POLICY], paid)
     runs = [run]
     if replicas is not None:
-        past = msgspec.structs.replace(
-            policy,
-            name=ACTUAL,
-            autoscaler=RecordedReplicas(replicas, tick_seconds=step),
-            recorded={},
-            starts_at_once=True,
-        )
+        past = _past(policy, replicas, tick_seconds=step)
         runs.append(_billed(replay([past], simulated, seed=0)[ACTUAL], paid, created))
     return Backtest(
         policy=run,
@@ -126,6 +120,17 @@ def backtest(
         gaps=tuple(gap for gap in gaps.values() if gap.instants),
         paid=paid,
         knows_service=service is not None,
+    )
+
+
+def _past(policy: TierSpec, replicas: Trace, *, tick_seconds: float) -> TierSpec:
+    """Return the tier of the policy with the ready pods it really had."""
+    return msgspec.structs.replace(
+        policy,
+        name=ACTUAL,
+        autoscaler=RecordedReplicas(replicas, tick_seconds=tick_seconds),
+        recorded={},
+        starts_at_once=True,
     )
 
 

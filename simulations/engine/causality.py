@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import numpy as np
 
-from simulations.engine.lane_totals import Unread
 from simulations.engine.lanes import Group, Lane, run_lanes
 from simulations.engine.view import LaneAutoscaler, Values
 from simulations.plant.lane_tier import LaneTier
@@ -115,5 +114,5 @@ def _decisions(
     def watch(step: int, tier: LaneTier) -> None:
         decided[step] = tier.replicas
 
-    run_lanes(groups, load, plant, signals, seed=0, lateness=Unread(), watcher=watch)
+    run_lanes(groups, load, plant, signals, seed=0, lateness=None, watcher=watch)
     return decided

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -10,58 +10,13 @@ import numpy as np
 from simulations.engine.view import Values
 from simulations.plant.lag import Follower
 from simulations.plant.lane_tier import LaneTier
+from simulations.plant.lateness import LatenessTable
 from simulations.plant.parameters import Plant
 
 WORST_SECONDS: Final = 300
 """Length of the interval whose violation ratio is reported as the worst."""
 
 DAY_SECONDS: Final = 86_400
-
-
-class Lateness(Protocol):
-    """Says how many of a step's requests wait longer than the SLO allows."""
-
-    def begin(self, lanes: int) -> Follower:
-        """Return what is to be told of every step."""
-        ...
-
-    def follow(self, follower: Follower, serving: Values, arrivals_per_second: float) -> None:
-        """Take notice of a step."""
-        ...
-
-    def late_ratio(
-        self,
-        follower: Follower,
-        serving: Values,
-        arrivals_per_second: float,
-        backlog_before: Values,
-        backlog_after: Values,
-    ) -> Values:
-        """Return the share of late requests, 0..1, per lane."""
-        ...
-
-
-class Unread:
-    """For runs whose late requests nobody counts; they feed no decision."""
-
-    def begin(self, lanes: int) -> Follower:
-        """Return nothing that counts."""
-        return Follower(0.0, np.zeros(lanes))
-
-    def follow(self, follower: Follower, serving: Values, arrivals_per_second: float) -> None:
-        """Do nothing."""
-
-    def late_ratio(
-        self,
-        follower: Follower,
-        serving: Values,
-        arrivals_per_second: float,
-        backlog_before: Values,
-        backlog_after: Values,
-    ) -> Values:
-        """Return zeros."""
-        del follower, arrivals_per_second, backlog_before, backlog_after
-        return np.zeros(len(serving))
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +66,7 @@ class Ledger:
 
     Args:
         plant: Of all lanes.
-        lateness: Of the plant.
+        lateness: Of the plant; None = nobody asks who is late.
         lanes: Number of lanes.
         step_seconds: Length of a step.
         day_seconds: Length of what counts as a day.
@@ -120,7 +75,7 @@ class Ledger:
     def __init__(
         self,
         plant: Plant,
-        lateness: Lateness,
+        lateness: LatenessTable | None,
         *,
         lanes: int,
         step_seconds: float,
@@ -131,7 +86,7 @@ class Ledger:
         self._step_seconds = step_seconds
         self._bucket_steps = max(1, round(WORST_SECONDS / step_seconds))
         self._day_steps = max(1, round(day_seconds / step_seconds))
-        self._follower = lateness.begin(lanes)
+        self._follower = Follower(0.0, np.zeros(lanes))
         self._before = np.zeros(lanes)
         self._pods = np.zeros(lanes)
         self._late = np.zeros(lanes)
@@ -154,7 +109,8 @@ class Ledger:
 
     def follow(self, tier: LaneTier, arrivals: float) -> None:
         """Take notice of a step, scored or not, that was served."""
-        self._lateness.follow(self._follower, tier.serving, arrivals / self._step_seconds)
+        if self._lateness is not None:
+            self._lateness.follow(self._follower, tier.serving, arrivals / self._step_seconds)
 
     def before(self, tier: LaneTier) -> None:
         """Note the state before a scored step is served."""
@@ -164,13 +120,7 @@ class Ledger:
         """Add a step that was served; requests of an unknown load are not scored, pods are."""
         self._pods += tier.replicas
         if known:
-            ratio = self._lateness.late_ratio(
-                self._follower,
-                tier.serving,
-                arrivals / self._step_seconds,
-                self._before,
-                tier.backlog,
-            )
+            ratio = self._late_ratio(tier, arrivals)
             np.multiply(ratio, arrivals, out=ratio)
             # Whoever found the buffer full has not waited at all.
             np.maximum(ratio, tier.dropped, out=ratio)
@@ -183,6 +133,17 @@ class Ledger:
             self._close_bucket()
         if self._steps % self._day_steps == 0:
             self._close_day(tier)
+
+    def _late_ratio(self, tier: LaneTier, arrivals: float) -> Values:
+        if self._lateness is None:
+            return np.zeros(len(self._late))
+        return self._lateness.late_ratio(
+            self._follower,
+            tier.serving,
+            arrivals / self._step_seconds,
+            self._before,
+            tier.backlog,
+        )
 
     def totals(self, tier: LaneTier, name: str, lanes: slice) -> Totals:
         """Return the sums of some lanes."""

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from simulations.engine.exact import DELAYS, tick_steps
 from simulations.engine.lane_signals import LaneSignal
-from simulations.engine.lane_totals import DAY_SECONDS, Lateness, Ledger, Totals
+from simulations.engine.lane_totals import DAY_SECONDS, Ledger, Totals
 from simulations.engine.signals import Scrapes
 from simulations.engine.view import LaneAutoscaler, LaneView, Values
 from simulations.errors import SimulationError
 from simulations.plant.delays import start_up_delays_ms
 from simulations.plant.lane_tier import LaneTier, unsupported
+from simulations.plant.lateness import LatenessTable
 from simulations.plant.parameters import Plant, Signal, SignalKind, StartUp
 from simulations.workload.load import Counts, Load
 
@@ -60,7 +61,7 @@ def run_lanes(
     signals: Sequence[Signal],
     *,
     seed: int,
-    lateness: Lateness,
+    lateness: LatenessTable | None,
     score_from_step: int = 0,
     day_seconds: float = DAY_SECONDS,
     further_counts: Sequence[Counts] = (),
@@ -75,7 +76,7 @@ def run_lanes(
         plant: The same for all but for the lanes' own start-up.
         signals: What the autoscalers can see.
         seed: Of failing scrapes, as in exact replay.
-        lateness: Of the plant.
+        lateness: Of the plant; None = nobody asks who is late.
         score_from_step: Steps before it are warm-up.
         day_seconds: Length of what the totals take for a day.
         further_counts: Other draws of the load's counted arrivals. What is expected, and so what
@@ -106,10 +107,12 @@ def run_lanes(
         if step == score_from_step:
             ledger.start(run.tier)
         run.begin(step, ledger.changes if step >= score_from_step else None)
-        ledger.before(run.tier)
+        is_scored = step >= score_from_step
+        if is_scored:
+            ledger.before(run.tier)
         run.serve(expected[step], limits[step])
         ledger.follow(run.tier, expected[step])
-        if step >= score_from_step:
+        if is_scored:
             ledger.after(run.tier, expected[step], known=known[step])
         if watcher is not None:
             watcher(step, run.tier)

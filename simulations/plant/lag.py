@@ -67,7 +67,7 @@ class Lag:
 
 
 class Follower(msgspec.Struct):
-    """Where the lanes of a run are.
+    """Where the lanes of a run are; all zero where they begin, without requests.
 
     Attributes:
         offered: Modified offered load, requests per second; the same in every lane.

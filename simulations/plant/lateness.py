@@ -82,10 +82,6 @@ class LatenessTable:
         self._capacities: dict[float, Values] = {}
         self._grow(min(replicas, REPLICAS_MAX))
 
-    def begin(self, lanes: int) -> Follower:
-        """Return what is to be told of every step of runs that begin without requests."""
-        return Follower(0.0, np.zeros(lanes))
-
     def follow(self, follower: Follower, serving: Values, arrivals_per_second: float) -> None:
         """Take notice of a step of all lanes.
 

@@ -33,6 +33,11 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     marked: tuple[int, ...] = ()
 
 
+FIGURES: Final = ("cost", "of first", "late", "worst 5 min", "mean", "peak", "changes/h")
+LATE_NOTE: Final = "late: share of the requests that waited longer than the SLO or gave up"
+REPLICAS_NOTE: Final = "mean and peak are replicas"
+
+
 def percent(ratio: float) -> str:
     """Return a ratio in percent, with as many digits as matter; little is never shown as none."""
     value = 100 * ratio
@@ -43,28 +48,34 @@ def percent(ratio: float) -> str:
 
 def score_table(scores: Sequence[Score], *, title: str = "Result") -> Table:
     """Return the main figures of some runs; the first row is what others are compared with."""
-    note = "late: share of the requests that waited longer than the SLO or gave up"
+    note = LATE_NOTE
     if len(scores) == 1:
         rows = tuple(_figures(scores[0]))
         return Table(title=title, header=(scores[0].name, ""), rows=rows, note=note)
     base = scores[0].cost
     return Table(
         title=title,
-        header=("policy", "cost", "of first", "late", "worst 5 min", "mean", "peak", "changes/h"),
-        rows=tuple(
-            (
-                score.name,
-                f"{score.cost:,.1f}",
-                f"{score.cost / base:.3f}" if base else "-",
-                percent(score.violation_ratio),
-                percent(score.worst_ratio),
-                f"{score.mean_replicas:.2f}",
-                str(score.peak_replicas),
-                f"{score.changes_per_hour:.1f}",
-            )
-            for score in scores
-        ),
-        note=note + "; mean and peak are replicas",
+        header=("policy", *FIGURES),
+        rows=tuple((score.name, *figures_beside(score, base)) for score in scores),
+        note=f"{note}; {REPLICAS_NOTE}",
+    )
+
+
+def figures_beside(score: Score, base: float) -> tuple[str, ...]:
+    """Return the main figures of a run, in the order of :data:`FIGURES`.
+
+    Args:
+        score: Of the run.
+        base: Cost of what it is compared with.
+    """
+    return (
+        f"{score.cost:,.1f}",
+        f"{score.cost / base:.3f}" if base else "-",
+        percent(score.violation_ratio),
+        percent(score.worst_ratio),
+        f"{score.mean_replicas:.2f}",
+        str(score.peak_replicas),
+        f"{score.changes_per_hour:.1f}",
     )
 
 

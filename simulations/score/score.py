@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from simulations.engine.run import Run
 from simulations.errors import SimulationError
 from simulations.plant.lateness import LatenessTable
+from simulations.plant.parameters import Service, Waiting
 
 Floats = NDArray[np.float64]
 
@@ -149,12 +151,14 @@ def cost_per_step(run: Run) -> Floats:
 
 def table_of(run: Run) -> LatenessTable:
     """Return the lateness model of a run's plant."""
-    return LatenessTable(
-        run.plant.service,
-        run.plant.waiting,
-        step_seconds=run.step_seconds,
-        replicas=int(run.serving.max(initial=1)),
-    )
+    most = int(run.serving.max(initial=1))
+    return _table(run.plant.service, run.plant.waiting, run.step_seconds, most)
+
+
+@functools.lru_cache(maxsize=4)
+def _table(service: Service, waiting: Waiting, step_seconds: float, replicas: int) -> LatenessTable:
+    """Build a model, which takes longer than anything it is asked; it only grows by its use."""
+    return LatenessTable(service, waiting, step_seconds=step_seconds, replicas=replicas)
 
 
 class _Columns(msgspec.Struct, frozen=True):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from simulations.engine.exact import TierSpec, replay
-from simulations.engine.lane_totals import Unread
 from simulations.engine.lanes import Group, Lane, run_lanes
 from simulations.policies.vectorised.autoscaler import VectorisedAutoscaler
 from tests.simulation.random_policies import (
@@ -42,7 +41,7 @@ def test_kernel_decides_as_exact_replay(batch):
     def watch(step, tier):
         columns[:, step] = tier.replicas, tier.serving, tier.backlog
 
-    totals = run_lanes(groups, load, plant, signals, seed=batch, lateness=Unread(), watcher=watch)
+    totals = run_lanes(groups, load, plant, signals, seed=batch, lateness=None, watcher=watch)
 
     changes = 0
     for group, policies in enumerate(batches):

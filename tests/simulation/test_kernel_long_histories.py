@@ -20,7 +20,6 @@ from autoscaler.core.model import (
     SelectPolicy,
 )
 from simulations.engine.exact import TierSpec, replay
-from simulations.engine.lane_totals import Unread
 from simulations.engine.lanes import Group, Lane, run_lanes
 from simulations.errors import SimulationError
 from simulations.plant.parameters import Delay, Plant, Service, Signal, SignalKind, StartUp, Waiting
@@ -105,7 +104,7 @@ def assert_same_decisions(policies: list[DecidedAutoscaler]) -> list[DecidedAuto
     def watch(step, tier):
         replicas[step] = tier.replicas
 
-    run_lanes([group], load, PLANT, [SIGNAL], seed=1, lateness=Unread(), watcher=watch)
+    run_lanes([group], load, PLANT, [SIGNAL], seed=1, lateness=None, watcher=watch)
     for lane, autoscaler in enumerate(policies):
         spec = TierSpec(
             name="web", plant=PLANT, autoscaler=autoscaler, signals=[SIGNAL], replicas=REPLICAS
@@ -186,4 +185,4 @@ def test_a_clock_below_zero_is_refused_when_it_is_read():
     )
 
     with pytest.raises(SimulationError, match="s0-rps reads -2: the kernel has no values below"):
-        run_lanes([group], falling_and_rising(), PLANT, [], seed=1, lateness=Unread())
+        run_lanes([group], falling_and_rising(), PLANT, [], seed=1, lateness=None)

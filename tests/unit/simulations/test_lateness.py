@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulations.engine.referee import referee
+from simulations.plant.lag import Follower
 from simulations.plant.lateness import BINS, LatenessTable, erlang_c
 from simulations.plant.parameters import Service, ServiceTime, Waiting
 
@@ -52,7 +53,7 @@ def test_lanes_and_runs_are_scored_alike(replicas, rate, before, after):
     """The fast path of the kernel gives what the path of reports gives."""
     arguments = np.array([float(replicas)]), np.array([rate]), np.array([before]), np.array([after])
     run = TABLE.late_ratios(*arguments)
-    lane = TABLE.late_ratio(TABLE.begin(1), arguments[0], rate, *arguments[2:])
+    lane = TABLE.late_ratio(Follower(0.0, np.zeros(1)), arguments[0], rate, *arguments[2:])
     assert lane[0] == pytest.approx(run[0])
     assert 0 <= lane[0] <= 1
 
